@@ -1,0 +1,528 @@
+//! Changes of membership: who has a copy of the log and who votes.
+//!
+//! Changes run at the leader, one at a time, each on the condition that the membership is still
+//! the one it was decided on. A node first learns the log and votes only once it has caught up.
+//! Before anything is proposed, the change is tried against the members that answer at the time;
+//! one that would leave no quorum is refused and says so.
+//!
+//! Invariants
+//! * An id is the index of an entry, so no id is ever given twice.
+//! * A change that was proposed is driven to its end even if its caller is gone.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError};
+use openraft::metrics::RaftMetrics;
+use openraft::raft::{ClientWriteResponse, Precondition};
+use openraft::{ChangeMembers, Instant as _, LinearizerOption};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::consensus::{Consensus, Inner};
+use crate::machine::StateMachine;
+use crate::options::{FOUNDER_MAX, VOTERS_MAX};
+use crate::types::{LogId, Node, NodeId, StoredMembership, Types};
+
+/// Why the membership was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipError {
+    /// Only the leader changes members.
+    #[error("this node does not lead; node {leader:?} does")]
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<NodeId>,
+    },
+    /// There is no such member.
+    #[error("node {0} is not a member")]
+    UnknownMember(NodeId),
+    /// The id belongs to another member.
+    #[error("node {0} is a member with other addresses")]
+    AlreadyMember(NodeId),
+    /// Two members cannot be reached at one address.
+    #[error("address {address} belongs to node {node}")]
+    AddressTaken {
+        /// The address asked for.
+        address: String,
+        /// Whose it is.
+        node: NodeId,
+    },
+    /// The member has no vote.
+    #[error("node {0} is not a voter")]
+    NotVoter(NodeId),
+    /// The member has a vote already.
+    #[error("node {0} is a voter already")]
+    AlreadyVoter(NodeId),
+    /// The member asked never to vote.
+    #[error("node {0} is a replica for good; force its promotion if it shall vote")]
+    Replica(NodeId),
+    /// More voters make every write slower.
+    #[error("a shard has at most {VOTERS_MAX} voters")]
+    TooManyVoters,
+    /// Somebody must vote.
+    #[error("node {0} is the last voter: without it nothing can be written")]
+    LastVoter(NodeId),
+    /// The change would stop all writes.
+    #[error("{change} leaves {reachable} of {voters} voters reachable: no quorum")]
+    NoQuorum {
+        /// The change in words.
+        change: String,
+        /// Voters that answer.
+        reachable: usize,
+        /// Voters there would be.
+        voters: usize,
+    },
+    /// The member's log is too far behind.
+    #[error("node {node} is {entries} entries behind")]
+    Behind {
+        /// The member.
+        node: NodeId,
+        /// By how many entries.
+        entries: u64,
+    },
+    /// The member does not answer.
+    #[error("node {0} does not answer")]
+    Silent(NodeId),
+    /// The leader reaches no quorum, so nothing can be changed.
+    #[error("the leader reaches no quorum of voters")]
+    Unavailable,
+    /// Another change is under way, or came in between.
+    #[error("another change of membership is under way")]
+    InProgress,
+    /// Leadership did not move in time.
+    #[error("node {to} did not take over in time; node {leader:?} leads")]
+    TransferFailed {
+        /// Who was asked.
+        to: NodeId,
+        /// Who leads, if known.
+        leader: Option<NodeId>,
+    },
+    /// The change was proposed; it may or may not happen.
+    #[error("the change was proposed but not committed in time; it may still happen")]
+    Unknown,
+    /// This node is shutting down.
+    #[error("consensus has stopped")]
+    Stopped,
+}
+
+type Result<T> = std::result::Result<T, MembershipError>;
+type Metrics<S> = RaftMetrics<Types<S>>;
+type Outcome<S, T> = std::result::Result<T, RaftError<Types<S>, ClientWriteError<Types<S>>>>;
+
+/// Changes of membership.
+impl<S: StateMachine> Consensus<S> {
+    /// An id that no member has, had or will have.
+    pub async fn allocate_node_id(&self) -> Result<NodeId> {
+        self.exclusively(|inner| async move { inner.allocate_node_id().await }).await
+    }
+
+    /// Adds a member without a vote.
+    pub async fn add_learner(&self, id: NodeId, node: Node) -> Result<()> {
+        self.exclusively(move |inner| async move { inner.add_learner(id, node).await }).await
+    }
+
+    /// Gives an id to a new node and adds it without a vote.
+    pub async fn join(&self, node: Node) -> Result<NodeId> {
+        self.exclusively(move |inner| async move {
+            inner.check_address(&inner.leading()?, &node)?;
+            let id = inner.allocate_node_id().await?;
+            inner.add_learner(id, node).await?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// Gives a member a vote, once its log has caught up. `force` skips the checks.
+    pub async fn promote(&self, id: NodeId, force: bool) -> Result<()> {
+        self.exclusively(move |inner| async move { inner.promote(id, force).await }).await
+    }
+
+    /// Takes a member's vote; it keeps its copy. At the leader, leadership moves first and the
+    /// call ends with [`MembershipError::NotLeader`]: it is to be repeated there.
+    pub async fn demote(&self, id: NodeId, force: bool) -> Result<()> {
+        self.exclusively(move |inner| async move { inner.drop_voter(id, true, force).await }).await
+    }
+
+    /// Removes a member. Of the leader itself, see [`demote`](Self::demote).
+    pub async fn remove(&self, id: NodeId, force: bool) -> Result<()> {
+        self.exclusively(move |inner| async move { inner.remove(id, force).await }).await
+    }
+
+    /// Removes `old` and gives its vote to `new`, in one change.
+    pub async fn replace(&self, old: NodeId, new: NodeId, force: bool) -> Result<()> {
+        self.exclusively(move |inner| async move { inner.replace(old, new, force).await }).await
+    }
+
+    /// Hands leadership to `to`, or to whoever has most of the log. Returns the new leader.
+    pub async fn transfer_leader(&self, to: Option<NodeId>) -> Result<NodeId> {
+        self.exclusively(move |inner| async move { inner.transfer(to).await }).await
+    }
+
+    /// Runs a change on the shard's runtime, where it goes on even if the caller does not wait.
+    async fn exclusively<T, F>(
+        &self,
+        change: impl FnOnce(Arc<Inner<S>>) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let inner = self.inner();
+        let task = self.inner().handle().spawn(async move {
+            let _one_at_a_time = inner.changes.lock().await;
+            inner.established().await?;
+            inner.settle().await?;
+            change(Arc::clone(&inner)).await
+        });
+        task.await.unwrap_or(Err(MembershipError::Stopped))
+    }
+}
+
+impl<S: StateMachine> Inner<S> {
+    /// Waits until this node leads in deed: until then, openraft refuses changes.
+    async fn established(&self) -> Result<()> {
+        self.leading()?;
+        let option = LinearizerOption::new(Some(Duration::ZERO), true);
+        let option = option.with_wait_timeout(self.options().lease());
+        let linearizer =
+            self.raft().get_read_linearizer(option).await.map_err(|error| match error {
+                RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
+                    MembershipError::NotLeader { leader: forward.leader_id }
+                }
+                RaftError::APIError(_) => MembershipError::Unavailable,
+                RaftError::Fatal(_) => MembershipError::Stopped,
+            })?;
+        let index = linearizer.read_log_id().index();
+        let mut applied = self.applied().clone();
+        let reached = applied.wait_for(|applied| *applied >= index);
+        match timeout(self.options().change_timeout, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(MembershipError::Stopped),
+            Err(_) => Err(MembershipError::Unavailable),
+        }
+    }
+
+    /// Ends a change that its proposer left half done: two sets of voters become one again.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        let metrics = self.leading()?;
+        let membership = &metrics.membership_config;
+        if membership.membership().get_joint_config().len() < 2 {
+            return Ok(());
+        }
+        if membership.log_id() != metrics.committed_membership_config.log_id() {
+            return Err(MembershipError::InProgress);
+        }
+        tracing::info!(shard = %self.shard(), "an unfinished change of voters is completed");
+        let nothing = ChangeMembers::AddVoterIds(BTreeSet::new());
+        self.change(membership, nothing, false).await
+    }
+
+    /// The index of an entry written for it, beyond what founders may be called.
+    async fn allocate_node_id(&self) -> Result<NodeId> {
+        loop {
+            let blank = self.within(self.raft().write_blank()).await?;
+            if blank.log_id.index > FOUNDER_MAX {
+                return Ok(blank.log_id.index);
+            }
+        }
+    }
+
+    async fn add_learner(&self, id: NodeId, node: Node) -> Result<()> {
+        let metrics = self.leading()?;
+        let stored = &metrics.membership_config;
+        match stored.membership().get_node(&id) {
+            Some(known) if *known == node => return Ok(()),
+            Some(_) => return Err(MembershipError::AlreadyMember(id)),
+            None => self.check_address(&metrics, &node)?,
+        }
+        let add = ChangeMembers::AddNodes([(id, node)].into());
+        self.change(stored, add, true).await
+    }
+
+    fn check_address(&self, metrics: &Metrics<S>, node: &Node) -> Result<()> {
+        let mut nodes = metrics.membership_config.membership().nodes();
+        match nodes.find(|(_, known)| known.rpc == node.rpc) {
+            Some((id, _)) => {
+                Err(MembershipError::AddressTaken { address: node.rpc.clone(), node: *id })
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn promote(&self, id: NodeId, force: bool) -> Result<()> {
+        let metrics = self.leading()?;
+        let voters = voters(&metrics);
+        let membership = metrics.membership_config.membership();
+        let node = membership.get_node(&id).ok_or(MembershipError::UnknownMember(id))?;
+        if voters.contains(&id) {
+            return Err(MembershipError::AlreadyVoter(id));
+        }
+        if voters.len() >= VOTERS_MAX {
+            return Err(MembershipError::TooManyVoters);
+        }
+        if !force {
+            if node.replica {
+                return Err(MembershipError::Replica(id));
+            }
+            self.wait_caught_up(id).await?;
+            let after = voters.iter().copied().chain([id]).collect();
+            self.check_quorum(&format!("promoting node {id}"), &[&voters, &after]).await?;
+        }
+        let promote = ChangeMembers::AddVoterIds([id].into());
+        self.change(&metrics.membership_config, promote, true).await
+    }
+
+    async fn remove(&self, id: NodeId, force: bool) -> Result<()> {
+        let metrics = self.leading()?;
+        let stored = &metrics.membership_config;
+        let node = stored.membership().get_node(&id).cloned();
+        let node = node.ok_or(MembershipError::UnknownMember(id))?;
+        if voters(&metrics).contains(&id) {
+            self.drop_voter(id, false, force).await?;
+        } else {
+            self.change(stored, ChangeMembers::RemoveNodes([id].into()), false).await?;
+        }
+        self.peers().forget(&node.rpc);
+        Ok(())
+    }
+
+    /// Takes a vote away; `retain`: the member stays as a learner.
+    async fn drop_voter(&self, id: NodeId, retain: bool, force: bool) -> Result<()> {
+        let metrics = self.leading()?;
+        let before = voters(&metrics);
+        if !before.contains(&id) {
+            return Err(MembershipError::NotVoter(id));
+        }
+        if before.len() == 1 {
+            return Err(MembershipError::LastVoter(id));
+        }
+        let after: BTreeSet<NodeId> = before.iter().copied().filter(|voter| *voter != id).collect();
+        if !force {
+            let verb = if retain { "demoting" } else { "removing" };
+            self.check_quorum(&format!("{verb} node {id}"), &[&before, &after]).await?;
+        }
+        self.leave_first(id).await?;
+        let drop = ChangeMembers::RemoveVoters([id].into());
+        self.change(&metrics.membership_config, drop, retain).await
+    }
+
+    async fn replace(&self, old: NodeId, new: NodeId, force: bool) -> Result<()> {
+        let metrics = self.leading()?;
+        let before = voters(&metrics);
+        let membership = metrics.membership_config.membership();
+        membership.get_node(&new).ok_or(MembershipError::UnknownMember(new))?;
+        if !before.contains(&old) {
+            return Err(MembershipError::NotVoter(old));
+        }
+        if before.contains(&new) {
+            return Err(MembershipError::AlreadyVoter(new));
+        }
+        if !force {
+            self.wait_caught_up(new).await?;
+            let kept = before.iter().copied().filter(|voter| *voter != old);
+            let after = kept.chain([new]).collect();
+            let change = format!("replacing node {old} by node {new}");
+            self.check_quorum(&change, &[&before, &after]).await?;
+        }
+        self.leave_first(old).await?;
+        let swap = ChangeMembers::Batch(vec![
+            ChangeMembers::AddVoterIds([new].into()),
+            ChangeMembers::RemoveVoters([old].into()),
+        ]);
+        self.change(&metrics.membership_config, swap, false).await
+    }
+
+    /// A leader that is about to lose its vote hands over while it still leads; otherwise the
+    /// others would wait for an election.
+    async fn leave_first(&self, id: NodeId) -> Result<()> {
+        if id != self.node() {
+            return Ok(());
+        }
+        let leader = self.transfer(None).await?;
+        Err(MembershipError::NotLeader { leader: Some(leader) })
+    }
+
+    async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId> {
+        let metrics = self.leading()?;
+        let to = match to {
+            Some(to) => to,
+            None => self.best_successor(&metrics)?,
+        };
+        self.check_successor(&metrics, to)?;
+        if to == self.node() {
+            return Ok(to);
+        }
+        let term = metrics.current_term;
+        self.raft().trigger().transfer_leader(to).await.map_err(|_| MembershipError::Stopped)?;
+        let mut server = self.raft().server_metrics();
+        let moved = async {
+            loop {
+                let now = server.borrow_and_update().clone();
+                match now.current_leader {
+                    Some(leader) if now.vote.leader_id.term > term => return Some(leader),
+                    _ => server.changed().await.ok()?,
+                }
+            }
+        };
+        match timeout(self.options().transfer_timeout, moved).await {
+            Ok(Some(leader)) if leader == to => Ok(to),
+            Ok(leader) => Err(MembershipError::TransferFailed { to, leader }),
+            Err(_) => {
+                // openraft serves nothing until somebody leads anew, and has no way back: standing
+                // for election itself is the way.
+                let _ = self.raft().trigger().elect(false).await;
+                Err(MembershipError::TransferFailed { to, leader: None })
+            }
+        }
+    }
+
+    fn best_successor(&self, metrics: &Metrics<S>) -> Result<NodeId> {
+        let reachable = self.reachable(metrics);
+        let candidates = voters(metrics).into_iter().filter(|id| *id != self.node());
+        let candidates: Vec<NodeId> = candidates.collect();
+        let best = candidates.iter().filter(|id| reachable.contains(id));
+        let best = best.max_by_key(|id| matched(metrics, **id)).copied();
+        best.ok_or_else(|| match candidates.first() {
+            Some(silent) => MembershipError::Silent(*silent),
+            None => MembershipError::LastVoter(self.node()),
+        })
+    }
+
+    fn check_successor(&self, metrics: &Metrics<S>, to: NodeId) -> Result<()> {
+        if metrics.membership_config.membership().get_node(&to).is_none() {
+            return Err(MembershipError::UnknownMember(to));
+        }
+        if !voters(metrics).contains(&to) {
+            return Err(MembershipError::NotVoter(to));
+        }
+        if !self.reachable(metrics).contains(&to) {
+            return Err(MembershipError::Silent(to));
+        }
+        match self.behind(metrics, to) {
+            entries if entries > self.options().catch_up_entries => {
+                Err(MembershipError::Behind { node: to, entries })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn wait_caught_up(&self, id: NodeId) -> Result<()> {
+        let deadline = Instant::now() + self.options().catch_up_timeout;
+        loop {
+            let metrics = self.leading()?;
+            let entries = self.behind(&metrics, id);
+            if entries <= self.options().catch_up_entries {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(MembershipError::Behind { node: id, entries });
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Whether every one of `sets` has a majority that answers. A leader that was just elected has
+    /// not heard from everybody, so a refusal takes a moment.
+    async fn check_quorum(&self, change: &str, sets: &[&BTreeSet<NodeId>]) -> Result<()> {
+        let deadline = Instant::now() + self.options().lease();
+        loop {
+            let reachable = self.reachable(&self.leading()?);
+            let broken = sets.iter().find(|set| {
+                let count = set.intersection(&reachable).count();
+                count <= set.len() / 2
+            });
+            let Some(set) = broken else { return Ok(()) };
+            if Instant::now() >= deadline {
+                return Err(MembershipError::NoQuorum {
+                    change: change.to_owned(),
+                    reachable: set.intersection(&reachable).count(),
+                    voters: set.len(),
+                });
+            }
+            sleep(Duration::from_millis(self.options().heartbeat_ms)).await;
+        }
+    }
+
+    /// Members that answered lately, this one included.
+    fn reachable(&self, metrics: &Metrics<S>) -> BTreeSet<NodeId> {
+        let fresh =
+            |id: &NodeId, at: Duration| *id == self.node() || at < 2 * self.options().lease();
+        let heard = metrics.heartbeat.iter().flatten();
+        let heard = heard.filter_map(|(id, at)| Some((*id, at.as_ref()?.elapsed())));
+        let heard = heard.filter(|(id, at)| fresh(id, *at)).map(|(id, _)| id);
+        heard.chain([self.node()]).collect()
+    }
+
+    fn behind(&self, metrics: &Metrics<S>, id: NodeId) -> u64 {
+        let last = metrics.last_log_index.unwrap_or(0);
+        last.saturating_sub(matched(metrics, id).map_or(0, |id| id.index))
+    }
+
+    /// What is known now, if this node leads.
+    fn leading(&self) -> Result<Metrics<S>> {
+        let metrics = self.metrics();
+        if metrics.running_state.is_err() {
+            return Err(MembershipError::Stopped);
+        }
+        if !metrics.state.is_leader() {
+            return Err(MembershipError::NotLeader { leader: metrics.current_leader });
+        }
+        Ok(metrics)
+    }
+
+    /// Proposes a change on the condition that the membership is still `base`.
+    async fn change(
+        &self,
+        base: &StoredMembership,
+        change: ChangeMembers<NodeId, Node>,
+        retain: bool,
+    ) -> Result<()> {
+        let last_membership_log_id: Option<LogId> = *base.log_id();
+        let unchanged = Precondition::LastMembershipLogId { last_membership_log_id };
+        tracing::info!(shard = %self.shard(), %change, "changing membership");
+        self.within(self.raft().change_membership_if(change, retain, [unchanged])).await?;
+        Ok(())
+    }
+
+    async fn within(
+        &self,
+        write: impl Future<Output = Outcome<S, ClientWriteResponse<Types<S>>>>,
+    ) -> Result<ClientWriteResponse<Types<S>>> {
+        match timeout(self.options().change_timeout, write).await {
+            Ok(outcome) => outcome.map_err(refusal),
+            Err(_) => Err(MembershipError::Unknown),
+        }
+    }
+}
+
+fn refusal<S: StateMachine>(
+    error: RaftError<Types<S>, ClientWriteError<Types<S>>>,
+) -> MembershipError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+            MembershipError::NotLeader { leader: forward.leader_id }
+        }
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => MembershipError::Unknown,
+        RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => MembershipError::InProgress,
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
+            ChangeMembershipError::LearnerNotFound(missing) => {
+                MembershipError::UnknownMember(missing.node_id)
+            }
+            ChangeMembershipError::NodeMetadataChanged(changed) => {
+                MembershipError::AlreadyMember(changed.node_id)
+            }
+            _ => MembershipError::InProgress,
+        },
+        RaftError::Fatal(_) => MembershipError::Stopped,
+    }
+}
+
+fn voters<S: StateMachine>(metrics: &Metrics<S>) -> BTreeSet<NodeId> {
+    metrics.membership_config.membership().voter_ids().collect()
+}
+
+fn matched<S: StateMachine>(metrics: &Metrics<S>, id: NodeId) -> Option<LogId> {
+    metrics.replication.as_ref()?.get(&id).copied().flatten()
+}

@@ -1,0 +1,95 @@
+//! Power failures: at every point, with any part of what was not synced lost or kept.
+
+mod log_disk;
+
+use log_disk::{Driven, MemoryDisk, Model, open, small_options};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const SHARDS: u32 = 3;
+
+/// Rounds of work, each ended by a crash or a clean end, on one disk. Every round begins by
+/// reading what the one before left.
+async fn lives(seed: u64) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut disk = MemoryDisk::default();
+    let mut before: Vec<Driven> = vec![];
+    let mut closed = true;
+    for round in 0..6 {
+        let what = format!("seed {seed}, round {round}");
+        let opened = open(&disk, small_options(), SHARDS).await;
+        let (wal, logs) = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
+        for (driven, (_, found)) in before.iter().zip(&logs) {
+            driven.accept(found, closed, &what);
+        }
+        let mut shards: Vec<_> =
+            logs.into_iter().map(|(log, model)| Driven::new(log, model)).collect();
+        // Sometimes before anything was written, sometimes not at all.
+        disk.fail_after(rng.random_range(1..150));
+        let finished = work(&mut shards, &mut rng, round).await;
+        for shard in &mut shards {
+            shard.settle().await;
+        }
+        wal.close();
+        closed = finished && disk.is_powered();
+        disk = disk.after_crash(&mut rng, *pick(&[0.0, 0.5, 0.5, 0.9, 1.0], round, seed));
+        before = shards;
+    }
+}
+
+fn pick<T>(from: &[T], round: u64, seed: u64) -> &T {
+    &from[((round * 7 + seed) % from.len() as u64) as usize]
+}
+
+/// Random steps until the power fails or it is enough. True if it was enough.
+async fn work(shards: &mut [Driven], rng: &mut StdRng, round: u64) -> bool {
+    for _ in 0..rng.random_range(0..120) {
+        let at = rng.random_range(0..shards.len());
+        let shard = &mut shards[at];
+        let step = shard.model().random_step(rng, round + 1);
+        if shard.step(step).await.is_err() {
+            return false;
+        }
+        if rng.random_bool(0.2) {
+            shard.settle().await;
+        }
+        if rng.random_bool(0.02) {
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        }
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_promised_survives_any_crash() {
+    let seeds =
+        std::env::var("LOG_CRASH_SEEDS").map_or(300, |seeds| seeds.parse().expect("a number"));
+    let first = std::env::var("LOG_CRASH_FIRST").map_or(0, |seed| seed.parse().expect("a number"));
+    for seed in first..first + seeds {
+        lives(seed).await;
+    }
+}
+
+/// A crash during the very first start, at every point of it, leaves a log that opens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_start_may_crash_anywhere() {
+    let mut rng = StdRng::seed_from_u64(1);
+    for changes in 1..40 {
+        let disk = MemoryDisk::default();
+        disk.fail_after(changes);
+        let (wal, logs) = open(&disk, small_options(), 1).await.expect("opens");
+        let (log, _) = logs.into_iter().next().expect("one shard");
+        let mut shard = Driven::new(log, Model::default());
+        for _ in 0..10 {
+            let step = shard.model().random_step(&mut rng, 1);
+            if shard.step(step).await.is_err() {
+                break;
+            }
+        }
+        shard.settle().await;
+        wal.close();
+        let disk = disk.after_crash(&mut rng, 0.5);
+        let (_wal, logs) = open(&disk, small_options(), 1).await.expect("opens again");
+        shard.accept(&logs[0].1, false, &format!("change {changes}"));
+    }
+}

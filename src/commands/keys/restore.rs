@@ -1,0 +1,69 @@
+//! RESTORE, and RESTORE-ASKING, which migrations between nodes send.
+
+use bytes::Bytes;
+use resp::{Reply, ReplyError};
+use storage::Txn;
+
+use super::rdb::decode_string;
+use crate::commands::errors::refuse;
+use crate::commands::{Args, Parse, Result, Write};
+
+/// RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]
+pub(super) struct Restore {
+    key: Bytes,
+    /// In milliseconds; 0 is for ever.
+    lifetime: u64,
+    absolute: bool,
+    value: Bytes,
+    replaces: bool,
+}
+
+impl Parse for Restore {
+    fn parse(args: &mut Args<'_>) -> Result<Self, ReplyError> {
+        let (key, lifetime, payload) = (args.bytes()?, args.next()?, args.bytes()?);
+        let (replaces, absolute) = options(args)?;
+        let lifetime = resp::number::parse_i64(lifetime).ok_or(ReplyError::NotAnInteger)?;
+        let lifetime =
+            u64::try_from(lifetime).map_err(|_| refuse("ERR Invalid TTL value, must be >= 0"))?;
+        let value = Bytes::from(decode_string(&payload)?.into_owned());
+        Ok(Self { key, lifetime, absolute, value, replaces })
+    }
+}
+
+impl Write for Restore {
+    fn apply(&self, txn: &mut Txn<'_>) -> Result<Reply> {
+        if !self.replaces && txn.exists(&self.key)? {
+            return Err(refuse("BUSYKEY Target key name already exists.").into());
+        }
+        let base = if self.absolute { 0 } else { txn.now() };
+        let deadline = (self.lifetime > 0).then(|| base.saturating_add(self.lifetime));
+        txn.set_string(&self.key, &self.value, deadline)?;
+        Ok(Reply::OK)
+    }
+}
+
+/// Whether it replaces, and whether its time is absolute. How a key was used is checked, and
+/// forgotten.
+fn options(args: &mut Args<'_>) -> Result<(bool, bool), ReplyError> {
+    let (mut replaces, mut absolute, mut idle, mut frequency) = (false, false, false, false);
+    while !args.is_empty() {
+        if args.keyword("REPLACE") {
+            replaces = true;
+        } else if args.keyword("ABSTTL") {
+            absolute = true;
+        } else if !frequency && args.keyword_with_value("IDLETIME") {
+            if args.integer()? < 0 {
+                return Err(refuse("ERR Invalid IDLETIME value, must be >= 0"));
+            }
+            idle = true;
+        } else if !idle && args.keyword_with_value("FREQ") {
+            if !(0..=255).contains(&args.integer()?) {
+                return Err(refuse("ERR Invalid FREQ value, must be >= 0 and <= 255"));
+            }
+            frequency = true;
+        } else {
+            return Err(ReplyError::Syntax);
+        }
+    }
+    Ok((replaces, absolute))
+}

@@ -1,0 +1,336 @@
+//! What a node is put together from, and how a life is opened, replaced and closed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft::log::{Wal, WalOptions};
+use raft::{
+    ClusterId, Consensus, ConsensusService, Node, PeerOptions, Peers, Setup, ShardId,
+};
+use resp::ReplyError;
+use storage::{Shared, Store};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use super::identity::{DataDir, Identity, Life};
+use super::{data_failure, join};
+use crate::cli::Failure;
+use crate::config::{Config, Live};
+use crate::keyspace::{Home, Keyspace};
+use crate::router::{PackerLimits, Router, RouterContext, RouterLimits, wall_clock_ms};
+use crate::server::{Replica, Server};
+
+/// The one shard there is.
+const SHARD: ShardId = ShardId(0);
+
+/// The parts of a node that outlive a change of cluster.
+pub(super) struct Parts {
+    live: Live,
+    data: DataDir,
+    shared: Shared,
+    peers: Peers,
+    service: ConsensusService<Keyspace>,
+    listeners: parking_lot::Mutex<Vec<TcpListener>>,
+    /// Consensus and its network have threads of their own: no client delays a heartbeat.
+    raft_runtime: Option<Runtime>,
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.raft_runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Parts {
+    pub fn start(
+        live: Live,
+        data: DataDir,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self, Failure> {
+        let config = live.config();
+        let runtime = raft::runtime(1)
+            .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+        let peers = Peers::new(runtime.handle().clone(), PeerOptions::default());
+        let shared = Shared::new(config.storage.memory_bytes.0 as usize);
+        Ok(Self {
+            live,
+            data,
+            shared,
+            peers,
+            service: ConsensusService::default(),
+            listeners: parking_lot::Mutex::new(listeners),
+            raft_runtime: Some(runtime),
+        })
+    }
+
+    /// Opens the node's life; a node that has none founds a cluster or joins one.
+    pub async fn open_life(&self) -> Result<Replica, Failure> {
+        let life = match self.data.life().map_err(data_failure)? {
+            Some(life) => life,
+            None => self.first_life().await?,
+        };
+        self.open(life).await.map_err(Failure::new)
+    }
+
+    async fn first_life(&self) -> Result<Life, Failure> {
+        let config = self.live.config();
+        let identity = match config.node.join.0.as_slice() {
+            [] => Identity::new(
+                ClusterId(rand::random()),
+                1,
+                config.node.cluster_name.clone(),
+            ),
+            addresses => self.join_any(addresses, config.node.replica).await?,
+        };
+        self.data.prepare().map_err(data_failure)?;
+        self.data.begin(identity).map_err(data_failure)
+    }
+
+    async fn join_any(&self, addresses: &[String], replica: bool) -> Result<Identity, Failure> {
+        let node = self.own_node(replica);
+        let mut reasons = Vec::new();
+        for address in addresses {
+            match join::join(&self.peers, address, &node, replica).await {
+                Ok(identity) => return Ok(identity),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(Failure::new(format!("cannot join: {}", reasons.join("; ")))
+            .help("name a reachable member: --join HOST:PORT"))
+    }
+
+    fn own_node(&self, replica: bool) -> Node {
+        let names = self.live.config().advertised();
+        Node { resp: names.resp, rpc: names.rpc, http: names.http, replica }
+    }
+
+    async fn open(&self, mut life: Life) -> Result<Replica, String> {
+        let config = self.live.config();
+        life.count_start(wall_clock_ms() * 1000).map_err(|e| e.to_string())?;
+        let parts = open_files(life.clone(), Arc::clone(&config), self.shared.clone());
+        let (wal, keyspace) = parts.await?;
+        let current = keyspace.current();
+        let consensus = Consensus::open(Setup {
+            cluster: life.identity.cluster(),
+            shard: SHARD,
+            node: life.identity.node,
+            dir: life.shard_dir(),
+            machine: keyspace,
+            log: wal.shard(SHARD, None),
+            peers: self.peers.clone(),
+            options: raft_options(&config),
+            on_fault: Arc::new(|error| super::fatal(&error)),
+        })
+        .await
+        .map_err(|error| error.to_string())?;
+        self.found(&life, &consensus).await?;
+        self.service.register(consensus.clone());
+        let router = self.router(&life, &config, &consensus);
+        Ok(Replica::new(life, consensus, current, router, self.peers.clone(), wal))
+    }
+
+    /// Node 1 of a fresh cluster is its first voter.
+    async fn found(&self, life: &Life, consensus: &Consensus<Keyspace>) -> Result<(), String> {
+        let status = consensus.status();
+        let fresh = status.members.is_empty() && status.last_log == 0;
+        if life.identity.node != 1 || life.identity.joining || !fresh {
+            return Ok(());
+        }
+        let members = BTreeMap::from([(1, self.own_node(false))]);
+        match consensus.initialize(members).await {
+            Ok(()) | Err(raft::OpenError::Founded) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn router(&self, life: &Life, config: &Config, consensus: &Consensus<Keyspace>) -> Router {
+        let context = RouterContext {
+            cluster: Bytes::copy_from_slice(&life.identity.cluster().0),
+            shard: SHARD,
+            node: life.identity.node,
+            incarnation: life.identity.incarnation,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let waiting_bytes_max = config.limits.pending_bytes_max.0 as usize;
+        let limits = RouterLimits {
+            waiting_bytes_max,
+            batch_bytes_max: config.raft.batch_bytes_max.0 as usize,
+            batches_in_flight_max: config.raft.inflight_batches_max as usize,
+            timeout: config.raft.write_timeout_ms.duration(),
+        };
+        let packer = PackerLimits {
+            entry_bytes_max: config.raft.batch_bytes_max.0 as usize,
+            entries_in_flight_max: config.raft.inflight_entries_max as usize,
+            waiting_bytes_max,
+        };
+        Router::start(context, consensus.clone(), self.peers.clone(), limits, packer)
+    }
+
+    /// Answers the other nodes from now on.
+    pub fn serve_nodes(&self, server: &Arc<Server>) {
+        let limit = self.peers.message_bytes_max();
+        let cluster = super::service::ClusterService::new(Arc::clone(server)).server(limit);
+        for listener in std::mem::take(&mut *self.listeners.lock()) {
+            let router = raft::server()
+                .add_service(self.service.server(limit))
+                .add_service(cluster.clone());
+            let Ok(listener) = listener.into_std() else { continue };
+            self.peers.handle().spawn(async move {
+                let Ok(listener) = TcpListener::from_std(listener) else { return };
+                let incoming = TcpListenerStream::new(listener);
+                if let Err(error) = router.serve_with_incoming(incoming).await {
+                    super::fatal(&error);
+                }
+            });
+        }
+    }
+
+    /// Becomes a learner of the cluster behind `host:port`, for good.
+    pub async fn follow(
+        &self,
+        server: &Arc<Server>,
+        host: &str,
+        port: u16,
+    ) -> Result<(), ReplyError> {
+        let old = server.replica.load_full();
+        refuse_to_follow(&old)?;
+        let address = crate::config::address::join_host_port(host, port);
+        let identity = join::join(&self.peers, &address, &self.own_node(true), true)
+            .await
+            .map_err(|reason| refused(&format!("cannot follow {address}: {reason}")))?;
+        self.close(&old).await;
+        self.data.prepare().map_err(|e| refused(&e.to_string()))?;
+        let life = self.data.begin(identity).map_err(|e| refused(&e.to_string()))?;
+        self.replace(server, life).await
+    }
+
+    /// Leaves the cluster and goes on as a cluster of its own, with the data.
+    pub async fn detach(&self, server: &Arc<Server>) -> Result<(), ReplyError> {
+        let old = server.replica.load_full();
+        let me = old.identity.node;
+        if old.consensus.status().voters.contains(&me) {
+            return Err(refused("this node is a voter; demote it first, it holds up a quorum"));
+        }
+        // Best effort: a leader that cannot be reached keeps a silent learner in its list.
+        let _ = super::service::ask_leader(&old, &crate::admin::Action::Remove { id: me, force: true })
+            .await;
+        self.close(&old).await;
+        let life = self.life_of_own(&old).await.map_err(|reason| refused(&reason))?;
+        self.replace(server, life).await
+    }
+
+    /// A new cluster whose first state is this node's data.
+    async fn life_of_own(&self, old: &Arc<Replica>) -> Result<Life, String> {
+        let dir = self.data.prepare().map_err(|e| e.to_string())?;
+        let store = old.current.load_full();
+        let node = self.own_node(false);
+        let me = old.identity.node;
+        let copied = tokio::task::spawn_blocking(move || -> io::Result<()> {
+            let target = dir.join("shard-0").join("store-1");
+            std::fs::create_dir_all(dir.join("shard-0"))?;
+            store.checkpoint(&target).map_err(io::Error::other)?;
+            let record = raft::founding_record(store.applied(), me, node)?;
+            Store::rewrite_applied(&target, &record).map_err(io::Error::other)
+        });
+        copied.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let name = old.identity.cluster_name.clone();
+        let mut identity = Identity::new(ClusterId(rand::random()), me, name);
+        identity.incarnation = old.identity.incarnation;
+        self.data.begin(identity).map_err(|e| e.to_string())
+    }
+
+    async fn replace(&self, server: &Arc<Server>, life: Life) -> Result<(), ReplyError> {
+        match self.open(life).await {
+            Ok(replica) => {
+                server.replica.store(Arc::new(replica));
+                Ok(())
+            }
+            // The old life is closed and the new one does not open: nothing can be served.
+            Err(reason) => super::fatal(&reason),
+        }
+    }
+
+    /// Ends a replica's part in its cluster; its files can be moved then.
+    pub async fn close(&self, replica: &Replica) {
+        self.service.unregister(SHARD);
+        let _ = tokio::time::timeout(CLOSE_MAX, replica.consensus.shutdown()).await;
+        replica.wal.close();
+    }
+}
+
+/// How long consensus may take to come to rest.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+
+fn refused(text: &str) -> ReplyError {
+    ReplyError::Raw(format!("ERR {text}"))
+}
+
+fn refuse_to_follow(replica: &Replica) -> Result<(), ReplyError> {
+    let status = replica.consensus.status();
+    if status.members.len() > 1 {
+        return Err(refused("this node is a member of a cluster; remove it there first"));
+    }
+    if replica.key_count() > 0 {
+        return Err(refused("this node has data of its own; FLUSHALL first to drop it"));
+    }
+    Ok(())
+}
+
+async fn open_files(
+    life: Life,
+    config: Arc<Config>,
+    shared: Shared,
+) -> Result<(Wal, Keyspace), String> {
+    let opened = tokio::task::spawn_blocking(move || {
+        let (wal, _) = Wal::open(&life.log_dir(), wal_options(&config))
+            .map_err(|error| format!("the log: {error}"))?;
+        let home = Home::new(life.shard_dir(), store_options(&config), shared);
+        let keyspace = Keyspace::open(home).map_err(|error| format!("the data: {error}"))?;
+        Ok((wal, keyspace))
+    });
+    opened.await.map_err(|error| error.to_string())?
+}
+
+fn wal_options(config: &Config) -> WalOptions {
+    WalOptions {
+        segment_bytes: config.raft.log_segment_bytes.0,
+        cache_bytes: config.raft.log_cache_bytes.0 as usize,
+        ..WalOptions::default()
+    }
+}
+
+fn store_options(config: &Config) -> storage::Options {
+    let storage = &config.storage;
+    storage::Options {
+        dirty_bytes_max: Some(storage.drain_bytes.0 as usize),
+        inline_bytes_max: storage.inline_bytes_max.0 as usize,
+        ..storage::Options::default()
+    }
+}
+
+fn raft_options(config: &Config) -> raft::Options {
+    let raft = &config.raft;
+    raft::Options {
+        heartbeat_ms: raft.heartbeat_ms.0,
+        election_min_ms: raft.election_timeout_min_ms.0,
+        election_max_ms: raft.election_timeout_max_ms.0,
+        command_bytes_max: raft.entry_bytes_max.0 as usize,
+        snapshot_log_bytes: raft.snapshot_log_bytes.0,
+        snapshot_interval: raft.snapshot_interval_s.duration(),
+        snapshot_bytes_per_second: Some(raft.snapshot_bytes_per_s.0).filter(|rate| *rate > 0),
+        log_bytes_kept: raft.log_keep_bytes.0,
+        reads_max: raft.reads_max as usize,
+        catch_up_entries: raft.catch_up_entries_max.into(),
+        catch_up_timeout: raft.catch_up_timeout_ms.duration(),
+        change_timeout: raft.change_timeout_ms.duration(),
+        transfer_timeout: raft.transfer_timeout_ms.duration(),
+        read_timeout: raft.read_timeout_ms.duration(),
+        ..raft::Options::default()
+    }
+}

@@ -1,0 +1,269 @@
+//! The leader's packer: batches of all nodes become log entries.
+//!
+//! The price of consensus is per entry, not per command. While earlier entries are on their way,
+//! everything that arrives is gathered into the next one.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use proto::log::v1::Entry;
+use proto::node::v1::{ForwardReply, forward_reply};
+use raft::{Consensus, WriteError};
+use resp::ReplyError;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::outbox::Verdict;
+use crate::keyspace::{BatchOutcome, ENTRY_VERSION, Keyspace, Outcome, encode_replies};
+
+/// Limits of the entries that a leader proposes.
+#[derive(Debug, Clone, Copy)]
+pub struct PackerLimits {
+    /// Bytes of one entry, unless a single batch is larger.
+    pub entry_bytes_max: usize,
+    /// Entries proposed and not yet applied.
+    pub entries_in_flight_max: usize,
+    /// Bytes of batches that wait to be proposed, over which more are refused.
+    pub waiting_bytes_max: usize,
+}
+
+/// Whom to tell what became of a batch.
+pub enum Done {
+    /// This node's own outbox.
+    Local {
+        /// The router.
+        router: Weak<Inner>,
+        /// The batch.
+        sequence: u64,
+        /// The route on which it came.
+        epoch: u64,
+    },
+    /// Another node's router, at the end of its stream.
+    Remote {
+        /// The batch.
+        sequence: u64,
+        /// The stream's answers; bounded by the sender's window of batches.
+        answers: mpsc::UnboundedSender<ForwardReply>,
+    },
+}
+
+/// Proposes batches. A cheap handle.
+#[derive(Clone)]
+pub struct Packer {
+    inner: Arc<PackerInner>,
+}
+
+struct PackerInner {
+    consensus: Consensus<Keyspace>,
+    limits: PackerLimits,
+    runtime: Handle,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<(Bytes, Done)>,
+    waiting_bytes: usize,
+    in_flight: usize,
+    last_now_ms: u64,
+    held: bool,
+}
+
+/// No pause of writes is longer than this.
+const HOLD_MAX: Duration = Duration::from_secs(2);
+
+/// While it lives, its packer proposes nothing.
+pub struct Hold {
+    packer: Packer,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.packer.release();
+    }
+}
+
+impl Packer {
+    /// A packer that proposes to `consensus` and completes on `runtime`.
+    pub fn new(consensus: Consensus<Keyspace>, limits: PackerLimits, runtime: Handle) -> Self {
+        let state = Mutex::new(State::default());
+        Self { inner: Arc::new(PackerInner { consensus, limits, runtime, state }) }
+    }
+
+    /// Takes an encoded batch; `done` hears what becomes of it.
+    pub fn push(&self, batch: Bytes, done: Done) {
+        let mut state = self.inner.state.lock();
+        let remote = matches!(done, Done::Remote { .. });
+        if remote && state.waiting_bytes >= self.inner.limits.waiting_bytes_max {
+            drop(state);
+            let busy = ReplyError::Raw("BUSY too many writes are waiting at the leader".into());
+            return done.tell(Verdict::Refused(busy));
+        }
+        state.waiting_bytes += batch.len();
+        state.waiting.push_back((batch, done));
+        self.pump(&mut state);
+    }
+
+    /// Keeps new entries from being proposed until the guard is dropped or its time is over;
+    /// returns when the ones in flight are applied.
+    pub async fn hold(&self) -> Hold {
+        let hold = Hold { packer: self.clone() };
+        self.inner.state.lock().held = true;
+        let deadline = tokio::time::Instant::now() + HOLD_MAX;
+        while self.inner.state.lock().in_flight > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let packer = self.clone();
+        self.inner.runtime.spawn(async move {
+            tokio::time::sleep_until(deadline).await;
+            packer.release();
+        });
+        hold
+    }
+
+    fn release(&self) {
+        let mut state = self.inner.state.lock();
+        state.held = false;
+        self.pump(&mut state);
+    }
+
+    fn pump(&self, state: &mut State) {
+        while !state.held
+            && state.in_flight < self.inner.limits.entries_in_flight_max
+            && !state.waiting.is_empty()
+        {
+            let (entry, waiters) = state.pack(self.inner.limits.entry_bytes_max);
+            state.in_flight += 1;
+            // Submitted here and now, under the lock: that keeps the order.
+            let outcome = self.inner.consensus.write(entry);
+            let packer = self.clone();
+            self.inner.runtime.spawn(async move { packer.finish(outcome.await, waiters) });
+        }
+    }
+
+    fn finish(&self, outcome: Result<Outcome, WriteError>, waiters: Vec<Done>) {
+        {
+            let mut state = self.inner.state.lock();
+            state.in_flight -= 1;
+            self.pump(&mut state);
+        }
+        match outcome {
+            Ok(outcomes) => {
+                for (done, outcome) in waiters.into_iter().zip(outcomes) {
+                    done.applied(outcome);
+                }
+            }
+            Err(error) => waiters
+                .into_iter()
+                .for_each(|done| done.tell(verdict_of(&error))),
+        }
+    }
+}
+
+fn verdict_of(error: &WriteError) -> Verdict {
+    match error {
+        WriteError::NotLeader { .. } => Verdict::NotLeader,
+        WriteError::TooLarge => {
+            Verdict::Refused(ReplyError::Raw("ERR the request is too large for the log".into()))
+        }
+        WriteError::Unknown | WriteError::Stopped => Verdict::Unknown,
+    }
+}
+
+impl State {
+    /// Makes one entry of what waits. Field 4 of `Entry` is the batches, encoded already.
+    fn pack(&mut self, bytes_max: usize) -> (Bytes, Vec<Done>) {
+        self.last_now_ms = self.last_now_ms.max(wall_clock_ms());
+        let head = Entry {
+            version: ENTRY_VERSION,
+            now_ms: self.last_now_ms,
+            seed: rand::random(),
+            batches: Vec::new(),
+        };
+        let mut entry = BytesMut::with_capacity(self.waiting_bytes.min(bytes_max) + 64);
+        head.encode_raw(&mut entry);
+        let mut waiters = Vec::with_capacity(self.waiting.len());
+        while let Some((batch, done)) = self.waiting.pop_front_if(|(batch, _)| {
+            waiters.is_empty() || entry.len() + batch.len() <= bytes_max
+        }) {
+            self.waiting_bytes -= batch.len();
+            encode_key(4, WireType::LengthDelimited, &mut entry);
+            encode_varint(batch.len() as u64, &mut entry);
+            entry.put(batch);
+            waiters.push(done);
+        }
+        (entry.freeze(), waiters)
+    }
+}
+
+/// Milliseconds since the Unix epoch by this node's clock.
+#[expect(clippy::disallowed_methods, reason = "the one clock that proposes log time")]
+pub fn wall_clock_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+impl Done {
+    fn applied(self, outcome: BatchOutcome) {
+        match self {
+            Self::Local { .. } => self.tell(local_verdict(outcome)),
+            Self::Remote { sequence, answers } => {
+                let outcome = Some(remote_outcome(outcome));
+                let _ = answers.send(ForwardReply { sequence, outcome });
+            }
+        }
+    }
+
+    fn tell(self, verdict: Verdict) {
+        match self {
+            Self::Local { router, sequence, epoch } => {
+                if let Some(router) = router.upgrade() {
+                    router.complete(sequence, epoch, verdict);
+                }
+            }
+            Self::Remote { sequence, answers } => {
+                let outcome = Some(remote_verdict(verdict));
+                let _ = answers.send(ForwardReply { sequence, outcome });
+            }
+        }
+    }
+}
+
+fn local_verdict(outcome: BatchOutcome) -> Verdict {
+    match outcome {
+        BatchOutcome::Applied(replies) => Verdict::Replies(replies),
+        BatchOutcome::Repeated(replies) => match resp::decode_replies(&replies) {
+            Ok(replies) => Verdict::Replies(replies),
+            Err(_) => Verdict::Forgotten,
+        },
+        BatchOutcome::Forgotten => Verdict::Forgotten,
+        BatchOutcome::Gap => Verdict::Gap,
+    }
+}
+
+fn remote_outcome(outcome: BatchOutcome) -> forward_reply::Outcome {
+    use forward_reply::Outcome as Wire;
+    match outcome {
+        BatchOutcome::Applied(replies) => Wire::Replies(encode_replies(&replies)),
+        BatchOutcome::Repeated(replies) => Wire::Replies(replies),
+        BatchOutcome::Forgotten => Wire::Forgotten(proto::node::v1::Nothing {}),
+        BatchOutcome::Gap => Wire::Gap(proto::node::v1::Nothing {}),
+    }
+}
+
+fn remote_verdict(verdict: Verdict) -> forward_reply::Outcome {
+    use forward_reply::Outcome as Wire;
+    match verdict {
+        Verdict::Replies(replies) => Wire::Replies(encode_replies(&replies)),
+        Verdict::Forgotten => Wire::Forgotten(proto::node::v1::Nothing {}),
+        Verdict::NotLeader => Wire::NotLeader(0),
+        Verdict::Unknown => Wire::Unknown("outcome unknown".into()),
+        Verdict::Gap => Wire::Gap(proto::node::v1::Nothing {}),
+        Verdict::Refused(error) => Wire::Refused(error.to_string()),
+    }
+}

@@ -1,0 +1,124 @@
+//! `# Stats` and `# Errorstats`: what was counted since the start or CONFIG RESETSTAT.
+
+use super::{Facts, Field, field, zeros};
+use crate::telemetry::Metrics;
+
+pub(super) fn fields(facts: &Facts<'_>) -> Vec<Field> {
+    let metrics = &facts.server.telemetry;
+    let mut fields = traffic(metrics);
+    fields.extend(keys(metrics, &facts.replica.current.load().stats()));
+    fields.extend(zeros([
+        "pubsub_channels",
+        "pubsub_patterns",
+        "pubsubshard_channels",
+        "latest_fork_usec",
+        "total_forks",
+        "migrate_cached_sockets",
+        "slave_expires_tracked_keys",
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+        "unexpected_error_replies",
+    ]));
+    fields.push(field("total_error_replies", metrics.counters.errors_replied.get()));
+    fields.extend(zeros([
+        "dump_payload_sanitizations",
+        "total_reads_processed",
+        "total_writes_processed",
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+        "reply_buffer_shrinks",
+        "reply_buffer_expands",
+        "acl_access_denied_auth",
+        "acl_access_denied_cmd",
+        "acl_access_denied_key",
+        "acl_access_denied_channel",
+    ]));
+    fields
+}
+
+fn traffic(metrics: &Metrics) -> Vec<Field> {
+    let (counters, rates) = (&metrics.counters, &metrics.rates);
+    let kib = |bytes: f64| format!("{:.2}", bytes / 1024.0);
+    let mut fields = vec![
+        field("total_connections_received", counters.connections_received.get()),
+        field("total_commands_processed", counters.commands_processed.get()),
+        field("instantaneous_ops_per_sec", rates.operations().round()),
+        field("total_net_input_bytes", counters.net_input_bytes.get()),
+        field("total_net_output_bytes", counters.net_output_bytes.get()),
+    ];
+    fields.extend(zeros(["total_net_repl_input_bytes", "total_net_repl_output_bytes"]));
+    fields.extend([
+        field("instantaneous_input_kbps", kib(rates.input_bytes())),
+        field("instantaneous_output_kbps", kib(rates.output_bytes())),
+        field("instantaneous_input_repl_kbps", "0.00"),
+        field("instantaneous_output_repl_kbps", "0.00"),
+        field("rejected_connections", counters.connections_rejected.get()),
+        field("sync_full", counters.sync_full.get()),
+        field("sync_partial_ok", 0),
+        field("sync_partial_err", 0),
+    ]);
+    fields
+}
+
+fn keys(metrics: &Metrics, store: &storage::Stats) -> Vec<Field> {
+    let counters = &metrics.counters;
+    let mut fields =
+        vec![field("expired_keys", store.expired), field("expired_stale_perc", "0.00")];
+    fields.extend(zeros([
+        "expired_time_cap_reached_count",
+        "expire_cycle_cpu_milliseconds",
+        "evicted_keys",
+        "evicted_clients",
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+    ]));
+    fields.extend([
+        field("keyspace_hits", counters.keyspace_hits.get()),
+        field("keyspace_misses", counters.keyspace_misses.get()),
+    ]);
+    fields
+}
+
+pub(super) fn errors(facts: &Facts<'_>) -> Vec<Field> {
+    error_lines(&facts.server.telemetry)
+}
+
+fn error_lines(metrics: &Metrics) -> Vec<Field> {
+    let line = |(kind, count): (String, u64)| {
+        field(format!("errorstat_{kind}"), format_args!("count={count}"))
+    };
+    metrics.errors().into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::admin::info::tests::lines;
+
+    #[test]
+    fn errors_are_counted_by_their_first_word() {
+        let metrics = Metrics::new([]);
+        for error in ["WRONGTYPE x", "ERR y", "ERR z"] {
+            metrics.error(error);
+        }
+        let lines = lines(&error_lines(&metrics));
+        assert_eq!(lines, ["errorstat_ERR:count=2", "errorstat_WRONGTYPE:count=1"]);
+    }
+
+    #[test]
+    fn traffic_is_what_was_counted() {
+        let metrics = Metrics::new([]);
+        metrics.counters.connections_received.add(3);
+        let lines = lines(&traffic(&metrics));
+        assert_eq!(lines[0], "total_connections_received:3");
+        assert!(lines.contains(&"instantaneous_input_kbps:0.00".to_owned()));
+        assert!(lines.contains(&"instantaneous_ops_per_sec:0".to_owned()));
+    }
+}

@@ -1,0 +1,314 @@
+//! One connection: read, decide, carry out, write.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use proto::log::v1::Item;
+use resp::{Decoder, Limits, Protocol, Reply, ReplyError, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::limits::{KEEP_BYTES, READ_BYTES, RUN_BYTES_MAX, RUN_COMMANDS_MAX, WRITE_BYTES};
+use super::{Client, Server, admin, reads};
+use crate::session::{Exec, Gatekeeper, LocalStep, Plan, Query, Session};
+
+/// A client's connection.
+pub struct Connection {
+    server: Arc<Server>,
+    client: Arc<Client>,
+    stream: TcpStream,
+    session: Session,
+    decoder: Decoder,
+    input: BytesMut,
+    output: BytesMut,
+    run: Run,
+    closing: bool,
+}
+
+/// Requests in a row that are carried out together.
+enum Run {
+    Empty,
+    Writes { items: Vec<Item>, bytes: usize },
+    Reads(Vec<Query>),
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) -> Self {
+        let session = Session::new(Arc::clone(&client), !server.requires_password());
+        let decoder = decoder(&server);
+        Self {
+            server,
+            client,
+            stream,
+            session,
+            decoder,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            run: Run::Empty,
+            closing: false,
+        }
+    }
+
+    /// Serves the client until one side closes.
+    pub async fn run(mut self) {
+        if let Err(error) = self.serve().await {
+            tracing::debug!(%error, client = %self.client.address(), "connection lost");
+        }
+        self.server.clients.remove(self.client.id());
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        while !self.closing && self.receive().await? {
+            self.turn().await?;
+            self.write_out().await?;
+            self.client.note_turn(self.session.queued());
+            self.closing |= self.client.is_killed();
+        }
+        Ok(())
+    }
+
+    /// Reads once. False at the client's end, after a kill or too long a silence.
+    async fn receive(&mut self) -> io::Result<bool> {
+        self.give_back_memory();
+        self.input.reserve(READ_BYTES);
+        let silence = self.server.config.config().server.idle_timeout_s.duration();
+        let client = Arc::clone(&self.client);
+        let read = tokio::select! {
+            read = self.stream.read_buf(&mut self.input) => read?,
+            () = client.killed() => 0,
+            () = silent_for(silence) => 0,
+        };
+        self.server.telemetry.counters.net_input_bytes.add(read as u64);
+        Ok(read > 0)
+    }
+
+    fn give_back_memory(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > KEEP_BYTES {
+            self.input = BytesMut::new();
+        }
+        if self.output.is_empty() && self.output.capacity() > KEEP_BYTES {
+            self.output = BytesMut::new();
+        }
+    }
+
+    /// Carries out every whole request that has been read.
+    async fn turn(&mut self) -> io::Result<()> {
+        while !self.closing {
+            match self.decoder.decode(&mut self.input) {
+                Ok(Some(request)) => self.request(request).await?,
+                Ok(None) => break,
+                Err(error) => {
+                    self.flush().await;
+                    self.reply(&Reply::Error(error.into()));
+                    self.closing = true;
+                }
+            }
+        }
+        self.flush().await;
+        Ok(())
+    }
+
+    async fn request(&mut self, request: Request) -> io::Result<()> {
+        let protocol = self.session.protocol();
+        let plan = self.session.plan(request, &*self.server);
+        let is_heard = self.session.takes_reply();
+        if !is_heard || protocol != self.session.protocol() {
+            self.flush_as(protocol).await;
+        }
+        let written = self.output.len();
+        self.carry_out(plan).await;
+        if !is_heard {
+            self.flush().await;
+            self.output.truncate(written);
+        }
+        if self.output.len() >= WRITE_BYTES { self.write_out().await } else { Ok(()) }
+    }
+
+    async fn carry_out(&mut self, plan: Plan) {
+        let writes = matches!(plan, Plan::Write(_) | Plan::Exec(_));
+        if self.server.pause.holds(writes) {
+            self.flush().await;
+            self.server.pause.wait(writes).await;
+        }
+        match plan {
+            Plan::Write(item) => self.join_writes(item).await,
+            Plan::Read(query) => self.join_reads(query).await,
+            Plan::Reply(reply) => {
+                self.flush().await;
+                self.reply(&reply);
+            }
+            Plan::Close(reply) => {
+                self.flush().await;
+                self.reply(&reply);
+                self.closing = true;
+            }
+            Plan::Exec(exec) => {
+                self.flush().await;
+                let reply = self.exec(exec).await;
+                self.reply(&reply);
+            }
+            Plan::Watch(keys) => {
+                self.flush().await;
+                let reply = self.watch(keys).await;
+                self.reply(&reply);
+            }
+            Plan::Admin(verb) => {
+                self.flush().await;
+                let reply = Box::pin(admin::carry_out(&self.server, &self.client, verb)).await;
+                self.reply(&reply);
+            }
+        }
+    }
+
+    async fn join_writes(&mut self, item: Item) {
+        if !matches!(self.run, Run::Writes { .. }) {
+            self.flush().await;
+            self.run = Run::Writes { items: Vec::new(), bytes: 0 };
+        }
+        let Run::Writes { items, bytes } = &mut self.run else { return };
+        *bytes += item.requests.iter().flat_map(|r| &r.args).map(Bytes::len).sum::<usize>();
+        items.push(item);
+        if items.len() >= RUN_COMMANDS_MAX || *bytes >= RUN_BYTES_MAX {
+            self.flush().await;
+        }
+    }
+
+    async fn join_reads(&mut self, query: Query) {
+        if !matches!(self.run, Run::Reads(_)) {
+            self.flush().await;
+            self.run = Run::Reads(Vec::new());
+        }
+        let Run::Reads(queries) = &mut self.run else { return };
+        queries.push(query);
+        if queries.len() >= RUN_COMMANDS_MAX {
+            self.flush().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        self.flush_as(self.session.protocol()).await;
+    }
+
+    /// Carries out the requests gathered so far and encodes their replies.
+    async fn flush_as(&mut self, protocol: Protocol) {
+        match std::mem::replace(&mut self.run, Run::Empty) {
+            Run::Empty => {}
+            Run::Writes { items, .. } => {
+                for reply in self.write(&items).await {
+                    self.encode(&reply, protocol);
+                }
+            }
+            Run::Reads(queries) => self.read(&queries, protocol).await,
+        }
+    }
+
+    async fn write(&mut self, items: &[Item]) -> Vec<Reply> {
+        let replica = self.server.replica.load_full();
+        match replica.router.submit(items) {
+            Ok(answer) => answer.await.unwrap_or_else(|_| {
+                vec![Reply::Error(crate::router::uncertain()); items.len()]
+            }),
+            Err(error) => vec![Reply::Error(error); items.len()],
+        }
+    }
+
+    async fn read(&mut self, queries: &[Query], protocol: Protocol) {
+        let replica = self.server.replica.load_full();
+        for reply in reads::run(&replica, queries).await {
+            self.encode(&reply, protocol);
+        }
+    }
+
+    async fn exec(&mut self, exec: Exec) -> Reply {
+        let logged = match &exec.item {
+            Some(item) => self.write(std::slice::from_ref(item)).await.pop(),
+            None => Some(Reply::Array(Vec::new())),
+        };
+        let Some(Reply::Array(logged)) = logged else {
+            // A watched key changed, or the log refused: nothing was done.
+            return logged.unwrap_or(Reply::NullArray);
+        };
+        self.session.select(exec.db_after);
+        let mut local = Vec::with_capacity(exec.locals.len());
+        for step in &exec.locals {
+            local.push(self.local_step(step).await);
+        }
+        exec.splice(logged, local)
+    }
+
+    async fn local_step(&mut self, step: &LocalStep) -> Reply {
+        match self.session.plan_local(step, &*self.server) {
+            Plan::Reply(reply) => reply,
+            Plan::Admin(verb) => {
+                Box::pin(admin::carry_out(&self.server, &self.client, verb)).await
+            }
+            _ => Reply::Error(ReplyError::NotInMulti),
+        }
+    }
+
+    async fn watch(&mut self, keys: Vec<Bytes>) -> Reply {
+        let replica = self.server.replica.load_full();
+        match reads::versions(&replica, self.session.db(), &keys).await {
+            Ok(versions) => {
+                keys.into_iter().zip(versions).for_each(|(k, v)| self.session.watch(k, v));
+                Reply::OK
+            }
+            Err(error) => Reply::Error(error),
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        self.encode(reply, self.session.protocol());
+    }
+
+    fn encode(&mut self, reply: &Reply, protocol: Protocol) {
+        if let Reply::Error(error) = reply {
+            self.server.telemetry.error(&error.to_string());
+        }
+        resp::encode(reply, protocol, &mut self.output);
+    }
+
+    /// Writes what is ready. A client that does not read holds up itself alone, for a while.
+    async fn write_out(&mut self) -> io::Result<()> {
+        let limit = self.server.config.output_bytes_max();
+        if limit > 0 && self.output.len() > limit {
+            tracing::warn!(client = %self.client.describe(), "closed: output buffer limit");
+            return Err(io::Error::other("output buffer limit"));
+        }
+        let write = self.stream.write_all(&self.output);
+        match tokio::time::timeout(STALL_MAX, write).await {
+            Ok(written) => written?,
+            Err(_) => {
+                tracing::warn!(client = %self.client.describe(), "closed: does not read");
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        self.server.telemetry.counters.net_output_bytes.add(self.output.len() as u64);
+        self.output.clear();
+        Ok(())
+    }
+}
+
+/// How long a client may leave its replies unread while more of them wait.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+async fn silent_for(limit: Duration) {
+    if limit.is_zero() {
+        return std::future::pending().await;
+    }
+    tokio::time::sleep(limit).await;
+}
+
+fn decoder(server: &Server) -> Decoder {
+    let config = server.config.config();
+    let limits = Limits {
+        bulk_bytes_max: config.server.bulk_bytes_max.0 as usize,
+        ..Limits::default()
+    };
+    let mut decoder = Decoder::new(limits);
+    decoder.set_authenticated(!server.requires_password());
+    decoder
+}

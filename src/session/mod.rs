@@ -1,0 +1,213 @@
+//! A connection's state, and what each of its requests asks for.
+//!
+//! [`Session::plan`] decides without I/O; the connection carries the plan out. The gates a request
+//! passes stand here in order: known and well-formed, authenticated, not inside MULTI.
+
+mod transaction;
+mod verbs;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto::log::v1::{Item, Request as LogRequest, Watch};
+use resp::{Protocol, Reply, ReplyError, Request};
+
+use crate::commands::verbs::{AdminVerb, ReplyMode, SessionVerb};
+use crate::commands::{self, Args, Command, Handler};
+use crate::server::Client;
+
+pub use transaction::{Exec, LocalStep};
+use transaction::Transaction;
+
+/// What must happen to answer a request.
+#[derive(Debug)]
+pub enum Plan {
+    /// Nothing more: this is the answer.
+    Reply(Reply),
+    /// Read from one state, behind the read barrier.
+    Read(Query),
+    /// Put into the log.
+    Write(Item),
+    /// Run a transaction.
+    Exec(Exec),
+    /// Note the versions of these keys.
+    Watch(Vec<Bytes>),
+    /// Let the server do it.
+    Admin(AdminVerb),
+    /// Answer, then close.
+    Close(Reply),
+}
+
+/// A request that reads.
+#[derive(Debug)]
+pub struct Query {
+    /// Its row.
+    pub command: &'static Command,
+    /// Its words.
+    pub request: Request,
+    /// The database it reads.
+    pub db: u32,
+}
+
+/// Who may connect: the default user's password, if there is one.
+pub trait Gatekeeper {
+    /// Whether a fresh connection must authenticate.
+    fn requires_password(&self) -> bool;
+    /// Whether these credentials are right.
+    fn admits(&self, user: &[u8], password: &[u8]) -> bool;
+}
+
+/// The state of one connection.
+pub struct Session {
+    client: Arc<Client>,
+    protocol: Protocol,
+    db: u32,
+    authenticated: bool,
+    transaction: Option<Transaction>,
+    watches: Vec<Watch>,
+    reply_mode: ReplyMode,
+    node: Greeting,
+}
+
+/// What HELLO tells about the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greeting {
+    /// `master` or `slave`, as it was when the connection was made or HELLO came.
+    pub role: &'static str,
+}
+
+impl Session {
+    /// A fresh session. `authenticated` is false when a password is required.
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
+        Self {
+            client,
+            protocol: Protocol::Resp2,
+            db: 0,
+            authenticated,
+            transaction: None,
+            watches: Vec::new(),
+            reply_mode: ReplyMode::On,
+            node: Greeting { role: "master" },
+        }
+    }
+
+    /// The protocol of the next reply.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The selected database.
+    pub fn db(&self) -> u32 {
+        self.db
+    }
+
+    /// Whether its user is known.
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// Requests queued by MULTI; none outside of it.
+    pub fn queued(&self) -> Option<usize> {
+        self.transaction.as_ref().map(Transaction::len)
+    }
+
+    /// Whether the reply of the request just planned is sent.
+    pub fn takes_reply(&mut self) -> bool {
+        match self.reply_mode {
+            ReplyMode::On => true,
+            ReplyMode::Off => false,
+            ReplyMode::Skip => {
+                self.reply_mode = ReplyMode::On;
+                false
+            }
+        }
+    }
+
+    /// Takes note of the node's role, for HELLO.
+    pub fn set_role(&mut self, role: &'static str) {
+        self.node.role = role;
+    }
+
+    /// Decides what a request asks for.
+    pub fn plan(&mut self, request: Request, gate: &dyn Gatekeeper) -> Plan {
+        match self.try_plan(request, gate) {
+            Ok(plan) => plan,
+            Err(error) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.spoil(&error);
+                }
+                Plan::Reply(Reply::Error(error))
+            }
+        }
+    }
+
+    fn try_plan(&mut self, request: Request, gate: &dyn Gatekeeper) -> Result<Plan, ReplyError> {
+        let command = commands::resolve(&request)?;
+        if !self.authenticated && !command.needs_no_auth() {
+            return Err(ReplyError::NoAuth);
+        }
+        self.client.note_command(command, self.db);
+        if self.transaction.is_some() && !command.is_immediate() {
+            return self.queue(command, request);
+        }
+        self.plan_now(command, request, gate)
+    }
+
+    fn plan_now(
+        &mut self,
+        command: &'static Command,
+        request: Request,
+        gate: &dyn Gatekeeper,
+    ) -> Result<Plan, ReplyError> {
+        let args = &mut Args::new(command, &request);
+        match command.handler {
+            Handler::Local(answer) => Ok(Plan::Reply(answer(args)?)),
+            Handler::Read { .. } | Handler::Sample { .. } => {
+                Ok(Plan::Read(Query { command, request, db: self.db }))
+            }
+            Handler::Write { check, .. } => {
+                check(args)?;
+                Ok(Plan::Write(self.item(request)))
+            }
+            Handler::Session(parse) => {
+                let verb = parse(args)?;
+                self.carry_out(verb, gate)
+            }
+            Handler::Admin(parse) => Ok(Plan::Admin(parse(args)?)),
+            Handler::Container => Err(ReplyError::Syntax),
+        }
+    }
+
+    fn item(&self, request: Request) -> Item {
+        let requests = vec![LogRequest { args: request }];
+        Item { db: self.db, transaction: false, watches: Vec::new(), requests }
+    }
+
+    /// Plans a step of a transaction that the log did not run.
+    pub fn plan_local(&mut self, step: &LocalStep, gate: &dyn Gatekeeper) -> Plan {
+        self.plan_now(step.command, step.request.clone(), gate)
+            .unwrap_or_else(|error| Plan::Reply(Reply::Error(error)))
+    }
+
+    /// Notes the version that a watched key has.
+    pub fn watch(&mut self, key: Bytes, version: u64) {
+        let known = self.watches.iter().any(|w| w.db == self.db && w.key == key);
+        if !known {
+            self.watches.push(Watch { db: self.db, key, version });
+        }
+    }
+
+    /// The session after EXEC: the databases it selected stay selected.
+    pub fn select(&mut self, db: u32) {
+        self.db = db;
+    }
+}
+
+/// As [`SessionVerb`], for those that a transaction runs at its end.
+pub(crate) fn selects(command: &'static Command, request: &[Bytes]) -> Option<u32> {
+    let Handler::Session(parse) = command.handler else { return None };
+    match parse(&mut Args::new(command, request)) {
+        Ok(SessionVerb::Select(db)) => Some(db),
+        _ => None,
+    }
+}

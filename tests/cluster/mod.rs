@@ -1,0 +1,241 @@
+//! Clusters of real processes on loopback, with data that goes away with the test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use resp::Reply;
+use resp::client::Client;
+
+/// A process of `talus serve`. Dropping it kills it.
+pub struct Node {
+    /// Its port for Redis clients; HTTP is one above.
+    pub port: u16,
+    dir: PathBuf,
+    args: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// Starts a node with data in `dir`, and waits until it answers.
+    pub fn start(dir: &Path, args: &[&str]) -> Self {
+        let mut node = Self {
+            port: free_port(),
+            dir: dir.join(format!("node-{}", free_number())),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            child: None,
+        };
+        node.restart();
+        node
+    }
+
+    /// Starts the process again, with the same data.
+    pub fn restart(&mut self) {
+        self.spawn();
+        let begun = Instant::now();
+        while self.try_request(&["PING"]).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "node {} does not start", self.port);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn spawn(&mut self) {
+        let log = std::fs::File::options().create(true).append(true);
+        let log = log.open(self.dir.with_extension("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_talus"))
+            .args(["serve", "--port", &self.port.to_string(), "--data-dir"])
+            .arg(&self.dir)
+            .args(["--until-stdin-closes"])
+            .args(&self.args)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.unwrap());
+    }
+
+    /// HOST:PORT for clients.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        // Closing its standard input is how this process is asked to stop.
+        let mut child = self.child.take()?;
+        drop(child.stdin.take());
+        child.wait().ok()?.code()
+    }
+
+    /// A connection with a short patience.
+    pub fn client(&self) -> std::io::Result<Client> {
+        let client = Client::connect(self.address())?;
+        client.set_timeout(Some(Duration::from_secs(8)))?;
+        Ok(client)
+    }
+
+    fn try_request(&self, args: &[&str]) -> std::io::Result<Reply> {
+        self.client()?.request(args)
+    }
+
+    /// One request on a connection of its own, which must be answered.
+    pub fn ask(&self, args: &[&str]) -> Reply {
+        self.try_request(args).unwrap_or_else(|error| panic!("{args:?} at {}: {error}", self.port))
+    }
+
+    /// The body of a GET over HTTP.
+    pub fn get(&self, path: &str) -> serde_json::Value {
+        let url = format!("http://127.0.0.1:{}{path}", self.port + 1);
+        ureq::get(&url).call().unwrap().body_mut().read_json().unwrap()
+    }
+
+    /// `talus cluster ARGS` against this node: exit code and output.
+    pub fn cli(&self, args: &[&str]) -> (i32, String) {
+        let url = format!("http://127.0.0.1:{}", self.port + 1);
+        let output = Command::new(env!("CARGO_BIN_EXE_talus"))
+            .arg("cluster")
+            .args(args)
+            .args(["--url", &url])
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// A field of INFO.
+    pub fn info(&self, field: &str) -> String {
+        let (Reply::Bulk(text) | Reply::Verbatim { text, .. }) = self.ask(&["INFO", "everything"])
+        else {
+            panic!("INFO answers no text");
+        };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {field} in {text}")).to_owned()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(15).collect();
+            eprintln!("--- node {}", self.port);
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Nodes of one cluster.
+pub struct Cluster {
+    /// The nodes, by the order of their start.
+    pub nodes: Vec<Node>,
+    dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// So many voters.
+    pub fn start(voters: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cluster = Self { nodes: vec![Node::start(dir.path(), &[])], dir };
+        for _ in 1..voters {
+            cluster.join(&[]);
+        }
+        cluster.wait_for("all to vote", |c| c.voters() == voters);
+        cluster
+    }
+
+    /// Starts another node that joins; it need not vote yet.
+    pub fn join(&mut self, args: &[&str]) {
+        let join = self.nodes[0].address();
+        let args = [&["--join", &join], args].concat();
+        self.nodes.push(Node::start(self.dir.path(), &args));
+    }
+
+    /// The temporary directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn status(&self) -> Option<serde_json::Value> {
+        let node = self.nodes.iter().find(|n| n.child.is_some())?;
+        let url = format!("http://127.0.0.1:{}/v1/cluster", node.port + 1);
+        ureq::get(&url).call().ok()?.body_mut().read_json().ok()
+    }
+
+    /// How many members have a vote.
+    pub fn voters(&self) -> usize {
+        self.status().map_or(0, |s| s["quorum"]["voters"].as_u64().unwrap_or(0) as usize)
+    }
+
+    /// The place in `nodes` of the leader.
+    pub fn leader(&self) -> Option<usize> {
+        let status = self.status()?;
+        let leader = status["leader"].as_u64()?;
+        let members = status["members"].as_array()?;
+        let address = members.iter().find(|m| m["id"] == leader)?["resp"].as_str()?;
+        self.nodes.iter().position(|n| n.child.is_some() && n.address() == address)
+    }
+
+    /// The member id of a node.
+    pub fn id(&self, node: usize) -> u64 {
+        let address = self.nodes[node].address();
+        let status = self.status().unwrap();
+        let members = status["members"].as_array().unwrap().clone();
+        let member = members.iter().find(|m| m["resp"] == address.as_str());
+        member.unwrap_or_else(|| panic!("{address} is no member"))["id"].as_u64().unwrap()
+    }
+
+    /// Waits until something holds.
+    pub fn wait_for(&self, what: &str, holds: impl Fn(&Self) -> bool) -> Duration {
+        let begun = Instant::now();
+        while !holds(self) {
+            assert!(begun.elapsed() < Duration::from_secs(40), "waited in vain for {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        begun.elapsed()
+    }
+
+    /// Waits for a leader.
+    pub fn await_leader(&self) -> usize {
+        self.wait_for("a leader", |c| c.leader().is_some());
+        self.leader().unwrap()
+    }
+
+    /// Fails unless every replica has the same state at one log index.
+    pub fn assert_equal_digests(&self) {
+        let leader = self.await_leader();
+        let view = self.nodes[leader].get("/v1/digest");
+        assert_eq!(view["equal"], true, "replicas differ: {view}");
+        let replicas = view["replicas"].as_array().unwrap();
+        assert!(replicas.iter().all(|r| r["digest"].is_string()), "no digest: {view}");
+    }
+}
+
+/// A port whose neighbours for HTTP and gRPC are free too.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = (std::process::id() as u16).wrapping_mul(97) % 9000;
+    loop {
+        let port = 12_000 + (offset + NEXT.fetch_add(2, Ordering::Relaxed)) % 9000;
+        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free(port) && free(port + 1) && free(port + 10_000) {
+            return port;
+        }
+    }
+}
+
+fn free_number() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
