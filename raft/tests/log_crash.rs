@@ -2,7 +2,12 @@
 
 mod log_disk;
 
-use log_disk::{Driven, MemoryDisk, Model, open, small_options};
+use std::time::Duration;
+
+use bytes::Bytes;
+use log_disk::{Driven, MemoryDisk, Model, Step, open, small_options};
+use raft::log::WalOptions;
+use raft::types::{Command, Entry, LeaderId, LogId, Payload};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -54,7 +59,7 @@ async fn work(shards: &mut [Driven], rng: &mut StdRng, round: u64) -> bool {
             shard.settle().await;
         }
         if rng.random_bool(0.02) {
-            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+            tokio::time::sleep(Duration::from_millis(3)).await;
         }
     }
     true
@@ -67,6 +72,60 @@ async fn what_was_promised_survives_any_crash() {
     let first = std::env::var("LOG_CRASH_FIRST").map_or(0, |seed| seed.parse().expect("a number"));
     for seed in first..first + seeds {
         lives(seed).await;
+    }
+}
+
+/// How the life of a log ends.
+#[derive(PartialEq)]
+enum End {
+    Closed,
+    Killed,
+    /// The last group was not synced, and its first sector is lost.
+    Torn,
+}
+
+/// Appends entries of equal length in one group. Returns the disk as it is found afterwards.
+async fn life(
+    disk: &MemoryDisk,
+    (indexes, length): (std::ops::RangeInclusive<u64>, usize),
+    end: End,
+) -> MemoryDisk {
+    let unsynced_wait = Duration::from_secs(3600);
+    let options = WalOptions { unsynced_wait, segment_bytes_first: 64 << 10, ..small_options() };
+    let options = WalOptions { segment_bytes: 64 << 10, ..options };
+    let (wal, logs) = open(disk, options, 1).await.expect("opens");
+    let (log, model) = logs.into_iter().next().expect("one shard");
+    let mut shard = Driven::new(log, model);
+    if end == End::Torn {
+        // Until the files that were made at the start are synced.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        disk.fail_syncs();
+    }
+    let entries = indexes.map(|index| Entry {
+        log_id: LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index },
+        payload: Payload::Normal(Command(Bytes::from(vec![7; length]))),
+    });
+    shard.step(Step::Append(entries.collect())).await.expect("queued");
+    shard.settle().await;
+    if end == End::Closed {
+        wal.close();
+    }
+    let found = if end == End::Torn { disk.after_losing_first_sectors() } else { disk.snapshot() };
+    wal.close();
+    found
+}
+
+/// A group is lost, but for records at its end that are whole. What is written next ends where one
+/// of them begins, and must not be followed by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn remains_of_a_lost_group_never_follow_new_records() {
+    let closed = life(&MemoryDisk::default(), (1..=3, 600), End::Closed).await;
+    let torn = life(&closed, (4..=24, 600), End::Torn).await;
+    for length in (520..680).step_by(8) {
+        let killed = life(&torn.snapshot(), (4..=4, length), End::Killed).await;
+        let (_wal, logs) = open(&killed, small_options(), 1).await.expect("opens");
+        let found: Vec<_> = logs[0].1.entries.keys().copied().collect();
+        assert_eq!(found, [1, 2, 3, 4], "after an entry of {length} bytes");
     }
 }
 

@@ -187,7 +187,7 @@ async fn a_failed_sync_is_fatal() {
     flushed.reached(1).await.expect("flushed");
     assert_eq!(flushed.index(), Some(1));
 
-    disk.fail_sync(0);
+    disk.fail_syncs();
     shard.step(Step::Append(vec![entry(2, 10)])).await.expect("queued");
     assert!(flushed.reached(2).await.is_err());
     shard.settle().await;

@@ -93,9 +93,15 @@ impl Live {
         let constants =
             redis::CONSTANTS.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         let wanted = |name: &str| {
-            patterns.iter().any(|pattern| resp::glob(pattern.as_ref(), name.as_bytes(), true))
+            patterns.iter().find(|pattern| resp::glob(pattern.as_ref(), name.as_bytes(), true))
         };
-        settings.chain(constants).filter(|(name, _)| wanted(name)).collect()
+        let found = |(name, value): (String, String)| {
+            let pattern = String::from_utf8_lossy(wanted(&name)?.as_ref()).into_owned();
+            // A name that is spelled out comes back as it was spelled.
+            let spelled = pattern.eq_ignore_ascii_case(&name);
+            Some((if spelled { pattern } else { name }, value))
+        };
+        settings.chain(constants).filter_map(found).collect()
     }
 
     /// `CONFIG SET`: all pairs or none.

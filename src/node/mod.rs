@@ -69,6 +69,7 @@ async fn serve(live: Live) -> Result<(), Failure> {
     let server = Arc::new(Server::new(live.clone(), telemetry, replica, control.clone()));
     parts.serve_nodes(&server);
     tokio::spawn(sweep::run(Arc::clone(&server)));
+    tokio::spawn(status::observe(Arc::clone(&server)));
     for listener in sockets.resp {
         tokio::spawn(server::serve(Arc::clone(&server), listener));
     }

@@ -31,6 +31,20 @@ pub(super) async fn announce(server: &Server, begun: Duration, addresses: &Addre
     Started::of(server, begun + waited.elapsed(), addresses).announce();
 }
 
+/// Takes the samples from which INFO's rates and peaks are made.
+pub(super) async fn observe(server: Arc<Server>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    let mut last = crate::server::now();
+    for tick in 0_u64.. {
+        ticks.tick().await;
+        server.telemetry.tick(last.elapsed());
+        last = crate::server::now();
+        if tick.is_multiple_of(10) {
+            server.memory.note();
+        }
+    }
+}
+
 /// Hands leadership over, ends consensus, and leaves nothing for the next start to repeat.
 pub(super) async fn stop(server: &Arc<Server>, parts: &Parts) {
     let replica = server.replica.load_full();

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::limits::{KEEP_BYTES, READ_BYTES, RUN_BYTES_MAX, RUN_COMMANDS_MAX, WRITE_BYTES};
-use super::{Client, Server, admin, reads};
+use super::{Client, Server, admin, now, reads};
+use crate::commands::{self, Command};
 use crate::session::{Exec, Gatekeeper, LocalStep, Plan, Query, Session};
 
 /// A client's connection.
@@ -113,7 +114,9 @@ impl Connection {
 
     async fn request(&mut self, request: Request) -> io::Result<()> {
         let protocol = self.session.protocol();
+        let begun = now();
         let plan = self.session.plan(request, &*self.server);
+        self.decoder.set_authenticated(self.session.is_authenticated());
         let is_heard = self.session.takes_reply();
         if !is_heard || protocol != self.session.protocol() {
             self.flush_as(protocol).await;
@@ -123,6 +126,9 @@ impl Connection {
         if !is_heard {
             self.flush().await;
             self.output.truncate(written);
+        }
+        if let Some((command, request)) = self.session.take_spent() {
+            self.account(command, &request, begun.elapsed());
         }
         if self.output.len() >= WRITE_BYTES { self.write_out().await } else { Ok(()) }
     }
@@ -197,9 +203,11 @@ impl Connection {
         match std::mem::replace(&mut self.run, Run::Empty) {
             Run::Empty => {}
             Run::Writes { items, .. } => {
+                let begun = now();
                 for reply in self.write(&items).await {
                     self.encode(&reply, protocol);
                 }
+                self.account_writes(&items, begun.elapsed());
             }
             Run::Reads(queries) => self.read(&queries, protocol).await,
         }
@@ -217,8 +225,13 @@ impl Connection {
 
     async fn read(&mut self, queries: &[Query], protocol: Protocol) {
         let replica = self.server.replica.load_full();
+        let begun = now();
         for reply in reads::run(&replica, queries).await {
             self.encode(&reply, protocol);
+        }
+        let each = begun.elapsed() / queries.len().max(1) as u32;
+        for query in queries {
+            self.account(query.command, &query.request, each);
         }
     }
 
@@ -257,6 +270,25 @@ impl Connection {
                 Reply::OK
             }
             Err(error) => Reply::Error(error),
+        }
+    }
+
+    /// Counts a request that was carried out. In a run, each has taken its share of the time.
+    fn account(&self, command: &'static Command, request: &[Bytes], took: Duration) {
+        self.server.telemetry.executed(command.id, took, false);
+        let micros = took.as_micros() as u64;
+        if self.server.slowlog.is_slow(micros) && !command.is_not_slowlogged() {
+            self.server.slowlog.note(micros, request, &self.client);
+        }
+    }
+
+    fn account_writes(&self, items: &[Item], took: Duration) {
+        self.server.telemetry.write.total.record(took);
+        let each = took / items.len().max(1) as u32;
+        for request in items.iter().filter_map(|item| item.requests.first()) {
+            if let Ok(command) = commands::resolve(&request.args) {
+                self.account(command, &request.args, each);
+            }
         }
     }
 

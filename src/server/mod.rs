@@ -110,6 +110,11 @@ impl Gatekeeper for Server {
         let right = config.server.password.as_bytes();
         user == b"default" && (right.is_empty() || same_secret(right, password))
     }
+
+    fn role(&self) -> &'static str {
+        let leads = self.replica.load().consensus.watch().borrow().is_leader();
+        if leads { "master" } else { "slave" }
+    }
 }
 
 /// Compares in a time that does not tell how much of it is right.

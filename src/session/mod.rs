@@ -49,12 +49,14 @@ pub struct Query {
     pub db: u32,
 }
 
-/// Who may connect: the default user's password, if there is one.
+/// What a session must know of its node: who may connect, and what to say to them.
 pub trait Gatekeeper {
     /// Whether a fresh connection must authenticate.
     fn requires_password(&self) -> bool;
     /// Whether these credentials are right.
     fn admits(&self, user: &[u8], password: &[u8]) -> bool;
+    /// The node's role in Redis's words, for HELLO.
+    fn role(&self) -> &'static str;
 }
 
 /// The state of one connection.
@@ -66,15 +68,12 @@ pub struct Session {
     transaction: Option<Transaction>,
     watches: Vec<Watch>,
     reply_mode: ReplyMode,
-    node: Greeting,
+    skips_left: u8,
+    spent: Option<Spent>,
 }
 
-/// What HELLO tells about the node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Greeting {
-    /// `master` or `slave`, as it was when the connection was made or HELLO came.
-    pub role: &'static str,
-}
+/// A request that a session or the server answered by itself, for the slow log.
+pub type Spent = (&'static Command, Request);
 
 impl Session {
     /// A fresh session. `authenticated` is false when a password is required.
@@ -87,7 +86,8 @@ impl Session {
             transaction: None,
             watches: Vec::new(),
             reply_mode: ReplyMode::On,
-            node: Greeting { role: "master" },
+            skips_left: 0,
+            spent: None,
         }
     }
 
@@ -117,33 +117,42 @@ impl Session {
             ReplyMode::On => true,
             ReplyMode::Off => false,
             ReplyMode::Skip => {
-                self.reply_mode = ReplyMode::On;
+                // SKIP itself is not answered, and the request after it is not.
+                self.skips_left -= 1;
+                if self.skips_left == 0 {
+                    self.reply_mode = ReplyMode::On;
+                }
                 false
             }
         }
     }
 
-    /// Takes note of the node's role, for HELLO.
-    pub fn set_role(&mut self, role: &'static str) {
-        self.node.role = role;
-    }
-
     /// Decides what a request asks for.
     pub fn plan(&mut self, request: Request, gate: &dyn Gatekeeper) -> Plan {
+        let is_exec = request.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
         match self.try_plan(request, gate) {
             Ok(plan) => plan,
-            Err(error) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.spoil(&error);
-                }
-                Plan::Reply(Reply::Error(error))
-            }
+            Err(error) => Plan::Reply(Reply::Error(self.spoil(is_exec, error))),
         }
+    }
+
+    /// A refused request ends the transaction it was meant for: at its EXEC, or at once if it was
+    /// the EXEC.
+    fn spoil(&mut self, is_exec: bool, error: ReplyError) -> ReplyError {
+        let Some(transaction) = &mut self.transaction else { return error };
+        if !is_exec {
+            transaction.spoil(&error);
+            return error;
+        }
+        self.transaction = None;
+        self.watches.clear();
+        let text = error.to_string();
+        ReplyError::ExecAbortBecause(text.strip_prefix("ERR ").unwrap_or(&text).to_owned())
     }
 
     fn try_plan(&mut self, request: Request, gate: &dyn Gatekeeper) -> Result<Plan, ReplyError> {
         let command = commands::resolve(&request)?;
-        if !self.authenticated && !command.needs_no_auth() {
+        if !self.authenticated && gate.requires_password() && !command.needs_no_auth() {
             return Err(ReplyError::NoAuth);
         }
         self.client.note_command(command, self.db);
@@ -160,22 +169,29 @@ impl Session {
         gate: &dyn Gatekeeper,
     ) -> Result<Plan, ReplyError> {
         let args = &mut Args::new(command, &request);
-        match command.handler {
-            Handler::Local(answer) => Ok(Plan::Reply(answer(args)?)),
+        let plan = match command.handler {
+            Handler::Local(answer) => Plan::Reply(answer(args)?),
             Handler::Read { .. } | Handler::Sample { .. } => {
-                Ok(Plan::Read(Query { command, request, db: self.db }))
+                return Ok(Plan::Read(Query { command, request, db: self.db }));
             }
             Handler::Write { check, .. } => {
                 check(args)?;
-                Ok(Plan::Write(self.item(request)))
+                return Ok(Plan::Write(self.item(request)));
             }
             Handler::Session(parse) => {
                 let verb = parse(args)?;
-                self.carry_out(verb, gate)
+                self.carry_out(verb, gate)?
             }
-            Handler::Admin(parse) => Ok(Plan::Admin(parse(args)?)),
-            Handler::Container => Err(ReplyError::Syntax),
-        }
+            Handler::Admin(parse) => Plan::Admin(parse(args)?),
+            Handler::Container => return Err(ReplyError::Syntax),
+        };
+        self.spent = Some((command, request));
+        Ok(plan)
+    }
+
+    /// The request just planned, if it is neither a read nor a write.
+    pub fn take_spent(&mut self) -> Option<Spent> {
+        self.spent.take()
     }
 
     fn item(&self, request: Request) -> Item {

@@ -52,6 +52,7 @@ impl Session {
     fn set_reply_mode(&mut self, mode: ReplyMode) -> Plan {
         // OFF and SKIP answer nothing themselves.
         self.reply_mode = mode;
+        self.skips_left = 2;
         Plan::Reply(Reply::OK)
     }
 
@@ -63,6 +64,7 @@ impl Session {
         self.reply_mode = ReplyMode::On;
         self.authenticated = !gate.requires_password();
         self.client.forget_name();
+        self.client.set_protocol(self.protocol);
         Plan::Reply(Reply::Simple("RESET".into()))
     }
 
@@ -104,10 +106,10 @@ impl Session {
             None => {}
         }
         self.client.set_protocol(self.protocol);
-        Ok(reply(self.greeting()))
+        Ok(reply(self.greeting(gate.role())))
     }
 
-    fn greeting(&self) -> Reply {
+    fn greeting(&self, role: &'static str) -> Reply {
         let version = if self.protocol == Protocol::Resp3 { 3 } else { 2 };
         let facts = [
             ("server", Reply::bulk("redis")),
@@ -115,7 +117,7 @@ impl Session {
             ("proto", Reply::Integer(version)),
             ("id", Reply::Integer(self.client.id() as i64)),
             ("mode", Reply::bulk("standalone")),
-            ("role", Reply::bulk(self.node.role)),
+            ("role", Reply::bulk(role)),
             ("modules", Reply::Array(Vec::new())),
         ];
         Reply::Map(facts.into_iter().map(|(name, value)| (Reply::bulk(name), value)).collect())

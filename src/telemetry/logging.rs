@@ -48,7 +48,8 @@ fn filter(level: Level) -> EnvFilter {
         if level == Level::Trace { LevelFilter::DEBUG } else { ours.min(LevelFilter::WARN) };
     let directives =
         ["talus", "raft", "storage", "resp", "proto"].map(|name| format!("{name}={ours}"));
-    EnvFilter::new(format!("{libraries},{}", directives.join(",")))
+    // RocksDB calls its banner a warning; its faults reach us as errors of its calls.
+    EnvFilter::new(format!("{libraries},rocksdb=error,{}", directives.join(",")))
 }
 
 impl Logging {

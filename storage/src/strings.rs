@@ -72,7 +72,11 @@ impl View<'_> {
             if let Some(row) = row {
                 let start = number * CHUNK;
                 let end = range.end.min(start + row.value().len() as u64);
-                let from = range.start.max(start).min(end);
+                let from = range.start.max(start);
+                if from >= end {
+                    // The chunk ends before the range begins: zeros, as of a sparse one.
+                    continue;
+                }
                 let to = (from - range.start) as usize..(end - range.start) as usize;
                 out[to]
                     .copy_from_slice(&row.value()[(from - start) as usize..(end - start) as usize]);

@@ -42,8 +42,8 @@ impl Node {
     }
 
     fn spawn(&mut self) {
-        let log = std::fs::File::options().create(true).append(true);
-        let log = log.open(self.dir.with_extension("log")).unwrap();
+        let path = self.dir.with_extension("log");
+        let log = std::fs::File::options().create(true).append(true).open(path).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_talus"))
             .args(["serve", "--port", &self.port.to_string(), "--data-dir"])
             .arg(&self.dir)
@@ -158,7 +158,7 @@ impl Cluster {
     /// Starts another node that joins; it need not vote yet.
     pub fn join(&mut self, args: &[&str]) {
         let join = self.nodes[0].address();
-        let args = [&["--join", &join], args].concat();
+        let args = [&["--join", join.as_str()], args].concat();
         self.nodes.push(Node::start(self.dir.path(), &args));
     }
 

@@ -58,6 +58,9 @@ pub enum LogError {
     /// The log has failed before; nothing it says afterwards counts.
     #[error("the log has failed: {0}")]
     Failed(Arc<LogError>),
+    /// A thread of the log panicked.
+    #[error("a thread of the log panicked")]
+    Panicked,
     /// The log was closed.
     #[error("the log is closed")]
     Closed,

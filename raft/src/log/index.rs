@@ -92,7 +92,7 @@ impl Index {
         Some(self.first + at as u64)
     }
 
-    /// Appends an entry that is in the log only; [`Self::cached`] appends one that is in memory.
+    /// Appends an entry that is in a file only.
     pub(super) fn push(&mut self, id: LogId, place: Place) {
         if self.slots.is_empty() {
             self.first = id.index;
@@ -102,7 +102,7 @@ impl Index {
         self.slots.push_back(Slot { leader: id.leader_id, place });
     }
 
-    /// Appends an entry.
+    /// Appends an entry that is to be read from memory.
     pub(super) fn cached(&mut self, entry: Entry, place: Place) {
         self.push(entry.log_id, place);
         self.cache.push(entry, place.length as usize);
@@ -184,10 +184,8 @@ impl Index {
         self.cache.bytes
     }
 
-    /// Entries from `start` (not before the cache) to `end` (exclusive), as many as fit into
-    /// `bytes_max`. `taken` says whether something was read before, else one entry is returned
-    /// however long it is.
-    pub(super) fn from_cache(&self, start: u64, end: u64, room: &mut Room) -> Vec<Entry> {
+    /// Entries from `start` (not before the cache) to `end` (exclusive), as far as there is room.
+    pub(super) fn read_cached(&self, start: u64, end: u64, room: &mut Room) -> Vec<Entry> {
         let skip = (start - self.cache_first()) as usize;
         let count = end.saturating_sub(start) as usize;
         let range = self.cache.entries.iter().skip(skip).take(count);
@@ -329,7 +327,7 @@ mod tests {
     fn reads_are_bounded_but_never_empty() {
         let index = filled();
         let read = |start, end, bytes| {
-            let entries = index.from_cache(start, end, &mut Room::new(bytes));
+            let entries = index.read_cached(start, end, &mut Room::new(bytes));
             entries.iter().map(|entry| entry.log_id.index).collect::<Vec<_>>()
         };
         assert_eq!(read(3, 9, 0), [3]);

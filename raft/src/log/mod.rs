@@ -10,10 +10,10 @@
 //! full of zeros ahead and used again, because a sync of a file that grows waits for the file
 //! system's journal. A thread of its own, because a sync blocks.
 //!
-//! * [`record`]: the format of records, byte by byte. [`segment`]: the format of files.
-//! * [`writer`]: queueing and durability. [`housekeeping`]: files made ahead, dead files, copies.
-//! * [`recovery`]: what a crash leaves, and what is damage.
-//! * [`shard`], [`index`], [`state`]: a shard's entries and points. [`store`]: openraft's traits.
+//! * `record`: the format of records, byte by byte. `segment`: the format of files.
+//! * `writer`: queueing and durability. `housekeeping`: files made ahead, dead files, copies.
+//! * `recovery`: what a crash leaves, and what is damage.
+//! * `shard`, `index`, `state`: a shard's entries and points. `store`: openraft's traits.
 //!
 //! Invariants
 //! * Whoever was told that a record is durable finds it after any crash, in its place.
@@ -94,7 +94,7 @@ impl Default for WalOptions {
         Self {
             segment_bytes: 64 << 20,
             segment_bytes_first: 4 << 20,
-            segments_spare: 2,
+            segments_spare: 1,
             segments_recycled: 4,
             segments_max: 8,
             cache_bytes: 64 << 20,
@@ -221,6 +221,11 @@ impl fmt::Debug for Wal {
 
 fn start_threads(writer: &Arc<Writer>, shards: &Shards) -> Result<Vec<JoinHandle<()>>> {
     let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        let unwinding = Unwinding(writer.clone());
+        let work = move || {
+            let _unwinding = unwinding;
+            work();
+        };
         thread::Builder::new().name(name.into()).spawn(work).map_err(LogError::io("start", name))
     };
     let housekeeper = Housekeeper::new(writer.clone(), shards.clone());
@@ -228,6 +233,17 @@ fn start_threads(writer: &Arc<Writer>, shards: &Shards) -> Result<Vec<JoinHandle
     let writing = writer.clone();
     let writing = start("wal", Box::new(move || writing.run()))?;
     Ok(vec![writing, housekeeping])
+}
+
+/// Makes the panic of a thread a failure of the log: nobody may wait for a thread that is gone.
+struct Unwinding(Arc<Writer>);
+
+impl Drop for Unwinding {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail(LogError::Panicked, vec![]);
+        }
+    }
 }
 
 impl Handle {

@@ -153,8 +153,8 @@ impl Chain {
         }
         used.sort_by_key(|used| used.segment.sequence);
         let last = used.last().map_or(0, |used| used.segment.sequence);
-        let later = unused.iter().filter(|segment| segment.sequence > last);
-        later.into_iter().try_for_each(|segment| never_written(segment))?;
+        let mut later = unused.iter().filter(|segment| segment.sequence > last);
+        later.try_for_each(never_written)?;
         let oldest = used.last().map_or(Ok(0), oldest_live)?;
         let dead = used.iter().take_while(|used| used.segment.sequence < oldest).count();
         let live = used.split_off(dead);

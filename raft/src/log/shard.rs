@@ -190,7 +190,7 @@ impl Shard {
             return None;
         }
         writer.counters.cache_hits.fetch_add(1, Relaxed);
-        Some(index.from_cache(start, end, &mut Room::new(bytes_max)))
+        Some(index.read_cached(start, end, &mut Room::new(bytes_max)))
     }
 
     /// Entries `start..end` as far as they are here, at most `bytes_max` but at least one of them.
@@ -226,7 +226,7 @@ impl Shard {
         let slots: Vec<_> = in_files.map_while(slot).take_while(fits).collect();
         let all = slots.len() as u64 == wanted.end.saturating_sub(wanted.start);
         let from = start.max(index.cache_first());
-        let cached = if all { index.from_cache(from, end, &mut room) } else { vec![] };
+        let cached = if all { index.read_cached(from, end, &mut room) } else { vec![] };
         Plan { slots, cached }
     }
 

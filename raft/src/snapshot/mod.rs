@@ -182,7 +182,8 @@ impl Snapshots {
 
     fn replace_current(&self, dir: SnapshotDir) {
         let mut current = self.current.lock();
-        let newer = current.as_ref().is_none_or(|old| old.meta().last_log_id < dir.meta().last_log_id);
+        let newer =
+            current.as_ref().is_none_or(|old| old.meta().last_log_id < dir.meta().last_log_id);
         let old = if newer { current.replace(dir) } else { Some(dir) };
         drop(current);
         if let Some(old) = old {

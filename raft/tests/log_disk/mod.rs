@@ -72,9 +72,8 @@ struct Content {
     /// Changes until the power fails.
     left: Option<u64>,
     changes: u64,
-    /// Which sync (counted from 1) fails, though the power does not.
-    failing_sync: Option<u64>,
-    syncs: u64,
+    /// Every sync fails, though the power does not.
+    syncs_fail: bool,
 }
 
 #[derive(Clone, Default)]
@@ -123,10 +122,9 @@ impl MemoryDisk {
         self.0.lock().left != Some(0)
     }
 
-    /// The sync that comes after `syncs` others returns an error.
-    pub fn fail_sync(&self, syncs: u64) {
-        let mut content = self.0.lock();
-        content.failing_sync = Some(content.syncs + syncs + 1);
+    /// From now on no sync succeeds.
+    pub fn fail_syncs(&self) {
+        self.0.lock().syncs_fail = true;
     }
 
     /// Writes, syncs, creations and so on so far.
@@ -137,14 +135,24 @@ impl MemoryDisk {
     /// What is found after the power failed: everything synced, and each sector that was not with
     /// the given probability.
     pub fn after_crash(&self, rng: &mut StdRng, survives: f64) -> Self {
+        let names = self.0.lock().unsynced_names.len();
+        let names = if survives >= 1.0 { names } else { rng.random_range(0..=names) };
+        self.after_losing(names, |_, _| !rng.random_bool(survives.clamp(0.0, 1.0)))
+    }
+
+    /// What is found if the first sector of every file that was not synced is lost, and no other.
+    pub fn after_losing_first_sectors(&self) -> Self {
+        self.after_losing(0, |file, sector| file.dirty.first() == Some(&sector))
+    }
+
+    /// With so many changes of names, and without the sectors that are lost.
+    fn after_losing(&self, names: usize, mut lost: impl FnMut(&File, usize) -> bool) -> Self {
         let content = self.0.lock();
-        let names = content.unsynced_names.len();
-        let kept = if survives >= 1.0 { names } else { rng.random_range(0..=names) };
-        let names = match kept {
+        let names = match names {
             0 => content.durable_names.clone(),
             kept => content.unsynced_names[kept - 1].clone(),
         };
-        let files = content.files.iter().map(|file| file.after_crash(rng, survives)).collect();
+        let files = content.files.iter().map(|file| file.after_losing(&mut lost)).collect();
         let durable_names = names.clone();
         Self(Arc::new(Mutex::new(Content { files, names, durable_names, ..Content::default() })))
     }
@@ -174,12 +182,12 @@ impl MemoryDisk {
 }
 
 impl File {
-    fn after_crash(&self, rng: &mut StdRng, survives: f64) -> Self {
+    fn after_losing(&self, lost: &mut impl FnMut(&Self, usize) -> bool) -> Self {
         let mut bytes = self.durable.clone();
         for sector in &self.dirty {
             let begin = sector * SECTOR;
             let end = self.current.len().min(begin + SECTOR);
-            if begin < end && rng.random_bool(survives.clamp(0.0, 1.0)) {
+            if begin < end && !lost(self, *sector) {
                 bytes.resize(bytes.len().max(end), 0);
                 bytes[begin..end].copy_from_slice(&self.current[begin..end]);
             }
@@ -265,8 +273,7 @@ impl DiskFile for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut content = self.disk.0.lock();
-        content.syncs += 1;
-        if content.failing_sync == Some(content.syncs) {
+        if content.syncs_fail {
             return Err(io::Error::other("the device has failed"));
         }
         if !content.change() {

@@ -48,7 +48,12 @@ fn get(args: &mut Args<'_>) -> Result<AdminVerb, ReplyError> {
     if args.is_empty() {
         return Ok(AdminVerb::SlowlogGet { count: Some(COUNT) });
     }
-    match args.integer_or(invalid())? {
+    let count = args.integer_or(invalid())?;
+    if !args.is_empty() {
+        let text = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.";
+        return Err(refuse(text));
+    }
+    match count {
         -1 => Ok(AdminVerb::SlowlogGet { count: None }),
         count => {
             let count = u64::try_from(count).map_err(|_| invalid())?;
