@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/talus/target
 
 BUILD_PACKAGES := gcc g++ make libclang-dev
 TEST_PACKAGES  := redis-server redis-tools
-BENCH_PACKAGES := redis-server redis-tools etcd-server
+BENCH_PACKAGES := redis-server redis-tools
 # One profile for everything: another one would be another build of RocksDB.
 CARGO_FLAGS := --workspace --locked --release
 ARGS ?=
@@ -30,7 +30,7 @@ doc: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps --quiet
 
 bench: build setup-bench
-	$(CARGO_TARGET_DIR)/release/talus-bench $(ARGS)
+	benches/compare.sh $(CARGO_TARGET_DIR)/release/talus $(ARGS)
 
 fix:
 	cargo fmt --all

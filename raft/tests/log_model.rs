@@ -198,6 +198,22 @@ async fn an_idle_shard_pins_nothing() {
     }
 }
 
+/// Records queue up faster than files are made: they must fill the files that come, not waste them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_wastes_no_files() {
+    let options = WalOptions { segment_bytes: 64 << 10, ..small_options() };
+    let options = WalOptions { segment_bytes_first: 1 << 10, ..options };
+    let (_disk, wal, mut shard) = one_shard(options).await;
+    for index in 1..=3000 {
+        shard.step(entries(1, index..=index)).await.expect("queued");
+    }
+    shard.settle().await;
+    let stats = wal.stats();
+    assert!(stats.bytes > 4 * (64 << 10), "{stats:?}");
+    // Of 1, 4, 16 KiB, then of 64 KiB.
+    assert!(stats.segments as u64 <= 4 + stats.bytes / (60 << 10), "{stats:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_shard_stays_forgotten() {
     let disk = MemoryDisk::default();

@@ -11,9 +11,7 @@ use raft::{MembershipError, Node, NodeId, Status};
 use serde::{Deserialize, Serialize};
 
 use super::service::ask_leader;
-use crate::admin::backend::{
-    Answer, MemberView, NewMember, ReplicaDigest, Role, State,
-};
+use crate::admin::backend::{Answer, MemberView, NewMember, ReplicaDigest, Role, State};
 use crate::admin::refusal::Code;
 use crate::admin::{Action, AdminBackend, ClusterFacts, ClusterView, DigestView, Done, Refusal};
 use crate::config::live::Shown;
@@ -190,9 +188,8 @@ async fn facts(server: &Arc<Server>) -> ClusterFacts {
     let reports: BTreeMap<NodeId, Asked> = join_all(asked).await.into_iter().collect();
     let committed = reports.values().filter_map(|a| a.report.as_ref().ok()).map(|r| r.committed);
     let committed = committed.max().unwrap_or(0).max(status.committed);
-    let member = |(id, node): (&NodeId, &Node)| {
-        member_view(*id, node, &status, reports.get(id), committed)
-    };
+    let member =
+        |(id, node): (&NodeId, &Node)| member_view(*id, node, &status, reports.get(id), committed);
     ClusterFacts {
         cluster: replica.identity.cluster().to_string(),
         name: replica.identity.cluster_name.clone(),

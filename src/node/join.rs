@@ -30,6 +30,29 @@ struct Member {
     rpc: String,
 }
 
+/// Why a cluster was not joined.
+#[derive(Debug)]
+pub(super) enum JoinError {
+    /// The leader refused, and will again.
+    Refused(String),
+    /// Nobody could be asked, or there is no leader now.
+    NotNow(String),
+}
+
+impl std::fmt::Display for JoinError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(reason) | Self::NotNow(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl From<String> for JoinError {
+    fn from(reason: String) -> Self {
+        Self::NotNow(reason)
+    }
+}
+
 /// How long one member may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
@@ -42,7 +65,7 @@ pub(super) async fn join(
     address: &str,
     node: &Node,
     replica: bool,
-) -> Result<Identity, String> {
+) -> Result<Identity, JoinError> {
     let members = ask_members(address.to_owned()).await?;
     let leader = members
         .leader
@@ -64,10 +87,13 @@ pub(super) async fn join(
         .map_err(|status| format!("the leader at {}: {}", leader.rpc, status.message()))?
         .into_inner();
     if !reply.refused.is_empty() {
-        return Err(reply.refused);
+        return Err(JoinError::Refused(reply.refused));
     }
-    let cluster: [u8; 16] =
-        reply.cluster.as_ref().try_into().map_err(|_| "the leader sent no cluster id")?;
+    let cluster: [u8; 16] = reply
+        .cluster
+        .as_ref()
+        .try_into()
+        .map_err(|_| "the leader sent no cluster id".to_owned())?;
     let mut identity = Identity::new(ClusterId(cluster), reply.id, members.cluster_name);
     identity.joining = !replica;
     identity.replica = replica;

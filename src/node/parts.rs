@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft::log::{Wal, WalOptions};
-use raft::{
-    ClusterId, Consensus, ConsensusService, Node, PeerOptions, Peers, Setup, ShardId,
-};
+use raft::{ClusterId, Consensus, ConsensusService, Node, PeerOptions, Peers, Setup, ShardId};
 use resp::ReplyError;
 use storage::{Shared, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 
+use super::data_failure;
 use super::identity::{DataDir, Identity, Life};
-use super::{data_failure, join};
+use super::join::{self, JoinError};
 use crate::cli::Failure;
 use crate::config::{Config, Live};
 use crate::keyspace::{Home, Keyspace};
@@ -48,11 +47,7 @@ impl Drop for Parts {
 }
 
 impl Parts {
-    pub fn start(
-        live: Live,
-        data: DataDir,
-        listeners: Vec<TcpListener>,
-    ) -> Result<Self, Failure> {
+    pub fn start(live: Live, data: DataDir, listeners: Vec<TcpListener>) -> Result<Self, Failure> {
         let config = live.config();
         let runtime = raft::runtime(1)
             .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
@@ -81,11 +76,7 @@ impl Parts {
     async fn first_life(&self) -> Result<Life, Failure> {
         let config = self.live.config();
         let identity = match config.node.join.0.as_slice() {
-            [] => Identity::new(
-                ClusterId(rand::random()),
-                1,
-                config.node.cluster_name.clone(),
-            ),
+            [] => Identity::new(ClusterId(rand::random()), 1, config.node.cluster_name.clone()),
             addresses => self.join_any(addresses, config.node.replica).await?,
         };
         self.data.prepare().map_err(data_failure)?;
@@ -94,15 +85,23 @@ impl Parts {
 
     async fn join_any(&self, addresses: &[String], replica: bool) -> Result<Identity, Failure> {
         let node = self.own_node(replica);
-        let mut reasons = Vec::new();
-        for address in addresses {
-            match join::join(&self.peers, address, &node, replica).await {
-                Ok(identity) => return Ok(identity),
-                Err(reason) => reasons.push(reason),
+        let deadline = crate::server::now() + JOIN_MAX;
+        let help = "name a reachable member: --join HOST:PORT";
+        loop {
+            let mut reasons = Vec::new();
+            for address in addresses {
+                match join::join(&self.peers, address, &node, replica).await {
+                    Ok(identity) => return Ok(identity),
+                    Err(JoinError::Refused(reason)) => return Err(Failure::new(reason)),
+                    Err(JoinError::NotNow(reason)) => reasons.push(reason),
+                }
             }
+            if crate::server::now() > deadline {
+                let reasons = reasons.join("; ");
+                return Err(Failure::new(format!("cannot join: {reasons}")).help(help));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Err(Failure::new(format!("cannot join: {}", reasons.join("; ")))
-            .help("name a reachable member: --join HOST:PORT"))
     }
 
     fn own_node(&self, replica: bool) -> Node {
@@ -177,9 +176,8 @@ impl Parts {
         let limit = self.peers.message_bytes_max();
         let cluster = super::service::ClusterService::new(Arc::clone(server)).server(limit);
         for listener in std::mem::take(&mut *self.listeners.lock()) {
-            let router = raft::server()
-                .add_service(self.service.server(limit))
-                .add_service(cluster.clone());
+            let router =
+                raft::server().add_service(self.service.server(limit)).add_service(cluster.clone());
             let Ok(listener) = listener.into_std() else { continue };
             self.peers.handle().spawn(async move {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
@@ -218,8 +216,9 @@ impl Parts {
             return Err(refused("this node is a voter; demote it first, it holds up a quorum"));
         }
         // Best effort: a leader that cannot be reached keeps a silent learner in its list.
-        let _ = super::service::ask_leader(&old, &crate::admin::Action::Remove { id: me, force: true })
-            .await;
+        let _ =
+            super::service::ask_leader(&old, &crate::admin::Action::Remove { id: me, force: true })
+                .await;
         self.close(&old).await;
         let life = self.life_of_own(&old).await.map_err(|reason| refused(&reason))?;
         self.replace(server, life).await
@@ -264,6 +263,8 @@ impl Parts {
     }
 }
 
+/// How long a node asks for membership: an election passes, or the others have yet to start.
+const JOIN_MAX: Duration = Duration::from_secs(15);
 /// How long consensus may take to come to rest.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
@@ -326,7 +327,7 @@ fn raft_options(config: &Config) -> raft::Options {
         snapshot_bytes_per_second: Some(raft.snapshot_bytes_per_s.0).filter(|rate| *rate > 0),
         log_bytes_kept: raft.log_keep_bytes.0,
         reads_max: raft.reads_max as usize,
-        catch_up_entries: raft.catch_up_entries_max.into(),
+        catch_up_entries: raft.catch_up_entries_max,
         catch_up_timeout: raft.catch_up_timeout_ms.duration(),
         change_timeout: raft.change_timeout_ms.duration(),
         transfer_timeout: raft.transfer_timeout_ms.duration(),

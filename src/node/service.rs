@@ -56,10 +56,9 @@ impl Cluster for ClusterService {
     async fn join(&self, request: Request<JoinRequest>) -> Answer<JoinReply> {
         let request = request.into_inner();
         let replica = self.server.replica.load_full();
-        let reply = admit(&replica, request).await.unwrap_or_else(|reason| JoinReply {
-            refused: reason,
-            ..JoinReply::default()
-        });
+        let reply = admit(&replica, request)
+            .await
+            .unwrap_or_else(|reason| JoinReply { refused: reason, ..JoinReply::default() });
         Ok(Response::new(reply))
     }
 
@@ -90,12 +89,7 @@ fn answer(status: u32, body: &impl serde::Serialize) -> AdminReply {
 
 async fn admit(replica: &Replica, request: JoinRequest) -> Result<JoinReply, String> {
     let info = request.info.ok_or("the request names no addresses")?;
-    let node = Node {
-        resp: info.resp,
-        rpc: info.rpc,
-        http: info.http,
-        replica: request.replica,
-    };
+    let node = Node { resp: info.resp, rpc: info.rpc, http: info.http, replica: request.replica };
     let id = replica.consensus.join(node).await.map_err(|error| error.to_string())?;
     let cluster = Bytes::copy_from_slice(&replica.identity.cluster().0);
     Ok(JoinReply { cluster, id, ..JoinReply::default() })

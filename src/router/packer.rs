@@ -159,9 +159,7 @@ impl Packer {
                     done.applied(outcome);
                 }
             }
-            Err(error) => waiters
-                .into_iter()
-                .for_each(|done| done.tell(verdict_of(&error))),
+            Err(error) => waiters.into_iter().for_each(|done| done.tell(verdict_of(&error))),
         }
     }
 }
@@ -189,9 +187,10 @@ impl State {
         let mut entry = BytesMut::with_capacity(self.waiting_bytes.min(bytes_max) + 64);
         head.encode_raw(&mut entry);
         let mut waiters = Vec::with_capacity(self.waiting.len());
-        while let Some((batch, done)) = self.waiting.pop_front_if(|(batch, _)| {
-            waiters.is_empty() || entry.len() + batch.len() <= bytes_max
-        }) {
+        while let Some((batch, done)) = self
+            .waiting
+            .pop_front_if(|(batch, _)| waiters.is_empty() || entry.len() + batch.len() <= bytes_max)
+        {
             self.waiting_bytes -= batch.len();
             encode_key(4, WireType::LengthDelimited, &mut entry);
             encode_varint(batch.len() as u64, &mut entry);

@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 
+use prost::Message;
 use proto::log::v1::Batch;
 use proto::node::v1::{ForwardReply, ForwardRequest, Route};
-use prost::Message;
 use raft::NodeId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;

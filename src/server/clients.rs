@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use resp::{Protocol, Reply, ReplyError};
 use tokio::sync::Notify;
 
-use crate::commands::verbs::ClientFact;
 use super::now;
+use crate::commands::verbs::ClientFact;
 use crate::commands::{self, Command};
 
 /// What others may know of a connection.

@@ -216,9 +216,9 @@ impl Connection {
     async fn write(&mut self, items: &[Item]) -> Vec<Reply> {
         let replica = self.server.replica.load_full();
         match replica.router.submit(items) {
-            Ok(answer) => answer.await.unwrap_or_else(|_| {
-                vec![Reply::Error(crate::router::uncertain()); items.len()]
-            }),
+            Ok(answer) => answer
+                .await
+                .unwrap_or_else(|_| vec![Reply::Error(crate::router::uncertain()); items.len()]),
             Err(error) => vec![Reply::Error(error); items.len()],
         }
     }
@@ -255,9 +255,7 @@ impl Connection {
     async fn local_step(&mut self, step: &LocalStep) -> Reply {
         match self.session.plan_local(step, &*self.server) {
             Plan::Reply(reply) => reply,
-            Plan::Admin(verb) => {
-                Box::pin(admin::carry_out(&self.server, &self.client, verb)).await
-            }
+            Plan::Admin(verb) => Box::pin(admin::carry_out(&self.server, &self.client, verb)).await,
             _ => Reply::Error(ReplyError::NotInMulti),
         }
     }
@@ -336,10 +334,8 @@ async fn silent_for(limit: Duration) {
 
 fn decoder(server: &Server) -> Decoder {
     let config = server.config.config();
-    let limits = Limits {
-        bulk_bytes_max: config.server.bulk_bytes_max.0 as usize,
-        ..Limits::default()
-    };
+    let limits =
+        Limits { bulk_bytes_max: config.server.bulk_bytes_max.0 as usize, ..Limits::default() };
     let mut decoder = Decoder::new(limits);
     decoder.set_authenticated(!server.requires_password());
     decoder

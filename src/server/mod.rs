@@ -95,7 +95,6 @@ impl Server {
 }
 
 /// This node's monotonic clock: for waits and ages, never for anything replicated.
-#[expect(clippy::disallowed_methods, reason = "the one monotonic clock of the server")]
 pub fn now() -> Instant {
     Instant::now()
 }

@@ -35,11 +35,7 @@ pub async fn run(replica: &Replica, queries: &[Query]) -> Vec<Reply> {
 ///
 /// # Errors
 /// When there is no leader with a quorum.
-pub async fn versions(
-    replica: &Replica,
-    db: u32,
-    keys: &[Bytes],
-) -> Result<Vec<u64>, ReplyError> {
+pub async fn versions(replica: &Replica, db: u32, keys: &[Bytes]) -> Result<Vec<u64>, ReplyError> {
     barrier(replica).await?;
     let mut versions = look_up(replica, db, keys, wall_clock_ms());
     if versions.is_none() {

@@ -16,8 +16,8 @@ use crate::commands::verbs::{AdminVerb, ReplyMode, SessionVerb};
 use crate::commands::{self, Args, Command, Handler};
 use crate::server::Client;
 
-pub use transaction::{Exec, LocalStep};
 use transaction::Transaction;
+pub use transaction::{Exec, LocalStep};
 
 /// What must happen to answer a request.
 #[derive(Debug)]

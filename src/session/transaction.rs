@@ -47,10 +47,7 @@ impl Transaction {
 
     /// Takes note of a refused request.
     pub fn spoil(&mut self, error: &ReplyError) {
-        let harmless = matches!(
-            error,
-            ReplyError::NestedMulti | ReplyError::WatchInsideMulti
-        );
+        let harmless = matches!(error, ReplyError::NestedMulti | ReplyError::WatchInsideMulti);
         self.spoiled |= !harmless;
     }
 }

@@ -128,6 +128,8 @@ struct Pool {
     next_file: u64,
     /// Files created since the log was opened.
     created: u32,
+    /// Of these, how many are not ready yet.
+    making: u32,
     /// Why no spare could be made when it was last tried.
     error: Option<LogError>,
     closed: bool,
@@ -141,6 +143,7 @@ impl Segments {
             next_sequence: found.next_sequence,
             next_file: found.next_file,
             created: 0,
+            making: 0,
             error: None,
             closed: false,
         };
@@ -174,12 +177,20 @@ impl Segments {
         (self.live.read().len(), pool.spares.len() + pool.free.len())
     }
 
-    /// How much segment `sequence` holds: what its file holds if it is ready, else the least that
-    /// any file holds, for a segment left early costs nothing.
+    /// How much segment `sequence` holds, as far as that is known: at least so much if its file is
+    /// not ready yet.
     pub(super) fn capacity(&self, sequence: u64) -> u64 {
+        if let Some(segment) = self.get(sequence) {
+            return segment.capacity;
+        }
         let pool = self.pool.lock();
-        let spare = pool.spares.iter().find(|spare| spare.sequence == sequence);
-        spare.map_or(self.file_bytes(0), |spare| spare.capacity)
+        if let Some(spare) = pool.spares.iter().find(|spare| spare.sequence == sequence) {
+            return spare.capacity;
+        }
+        // Files are used in the order they are made, and each is at least as long as the last one.
+        let before = sequence.saturating_sub(pool.next_sequence) as u32;
+        let created = self.file_bytes((pool.created + before).saturating_sub(pool.making));
+        pool.free.iter().map(|free| free.length).fold(created, u64::min)
     }
 
     /// Takes the spare `sequence` into use, waiting until it is ready.
@@ -208,10 +219,12 @@ impl Segments {
 
     /// Makes spares until there are enough, and removes files beyond what is worth keeping.
     pub(super) fn prepare(&self) -> Result<()> {
+        let discarded = self.discard();
         while let Some(sequence) = self.wanted() {
             let made = self.spare(sequence);
             let mut pool = self.pool.lock();
             pool.error = made.as_ref().err().cloned();
+            pool.making = 0;
             if let Ok(segment) = &made {
                 pool.spares.push_back(segment.clone());
                 pool.next_sequence = sequence + 1;
@@ -219,7 +232,7 @@ impl Segments {
             self.changed.notify_all();
             made?;
         }
-        self.discard()
+        discarded
     }
 
     fn wanted(&self) -> Option<u64> {
@@ -253,6 +266,7 @@ impl Segments {
             let mut pool = self.pool.lock();
             pool.next_file += 1;
             pool.created += 1;
+            pool.making = 1;
             (pool.next_file - 1, self.file_bytes(pool.created - 1))
         };
         let name = format!("{number:08}{SUFFIX}");
@@ -290,7 +304,7 @@ impl Segments {
 
     /// The first files are small, so that a new log is ready at once.
     fn file_bytes(&self, created: u32) -> u64 {
-        let grown = self.options.segment_bytes_first.checked_shl(2 * created).unwrap_or(u64::MAX);
+        let grown = self.options.segment_bytes_first.saturating_mul(4_u64.saturating_pow(created));
         grown.clamp(self.options.segment_bytes_first, self.options.segment_bytes)
     }
 

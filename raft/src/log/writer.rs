@@ -123,7 +123,12 @@ impl Core {
         let end = self.chunk.end().offset;
         let begins = self.chunk.bytes.is_empty();
         let marker = if begins { MARKER_BYTES } else { 0 };
-        if end + (marker + length) as u64 > self.capacity && end > self.start_end {
+        let needed = end + (marker + length) as u64;
+        if needed > self.capacity {
+            // Its file may have become ready meanwhile, and be longer than was known.
+            self.capacity = segments.capacity(self.chunk.segment);
+        }
+        if needed > self.capacity && end > self.start_end {
             self.roll(segments);
         } else if begins {
             self.chunk.since = Instant::now();

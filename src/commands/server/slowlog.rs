@@ -50,7 +50,8 @@ fn get(args: &mut Args<'_>) -> Result<AdminVerb, ReplyError> {
     }
     let count = args.integer_or(invalid())?;
     if !args.is_empty() {
-        let text = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.";
+        let text =
+            "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.";
         return Err(refuse(text));
     }
     match count {

@@ -1,0 +1,96 @@
+//! The shape of the source tree, kept by a test.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// No file is longer, in lines: split it by what it does.
+const LINES_MAX: usize = 600;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(dir: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![root().join(dir)];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+fn sources() -> Vec<PathBuf> {
+    let dirs = ["src", "raft/src", "storage/src", "resp/src", "proto/src", "tests"];
+    dirs.iter().flat_map(|dir| files_below(dir, "rs")).collect()
+}
+
+#[test]
+fn crates_depend_in_one_direction() {
+    let ours = ["proto", "raft", "resp", "storage"];
+    let depends = |manifest: &str| -> BTreeSet<&str> {
+        let text = std::fs::read_to_string(root().join(manifest)).unwrap();
+        let uses = |name: &&str| text.lines().any(|l| l == format!("{name}.workspace = true"));
+        ours.into_iter().filter(|name| uses(&name)).collect()
+    };
+    assert_eq!(depends("resp/Cargo.toml"), BTreeSet::new());
+    assert_eq!(depends("proto/Cargo.toml"), BTreeSet::new());
+    assert_eq!(depends("storage/Cargo.toml"), BTreeSet::new());
+    assert_eq!(depends("raft/Cargo.toml"), BTreeSet::from(["proto"]));
+}
+
+#[test]
+fn commands_know_neither_network_nor_clock() {
+    let forbidden = [
+        "tokio",
+        "raft::",
+        "crate::server",
+        "crate::node",
+        "crate::config",
+        "std::time",
+        "std::net",
+    ];
+    for path in files_below("src/commands", "rs") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in forbidden {
+            let uses = text.lines().any(|l| l.trim_start().starts_with("use ") && l.contains(word));
+            assert!(!uses, "{} uses {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//!"), "{} does not say what it is", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+/// What has no script: reasons are in README.md under what is not there yet, or it stops the node.
+const WITHOUT_SCRIPT: &[&str] = &["dump", "restore", "restore-asking", "shutdown"];
+
+#[test]
+fn every_command_has_a_script() {
+    let scripts = files_below("tests/scripts", "txt");
+    let text: String = scripts.iter().map(|p| std::fs::read_to_string(p).unwrap()).collect();
+    let text = text.to_ascii_lowercase();
+    for command in talus::commands::all() {
+        let name = command.name;
+        let exempt = name.contains('|') || command.is_internal() || name.starts_with("talus");
+        if exempt || WITHOUT_SCRIPT.contains(&name) {
+            continue;
+        }
+        let called = text.contains(&format!("> {name} ")) || text.contains(&format!("> {name}\n"));
+        assert!(called, "no script calls {name}");
+    }
+}
