@@ -194,6 +194,13 @@ async fn a_failed_sync_is_fatal() {
     assert_eq!(flushed.index(), Some(1), "a failed sync flushes nothing");
     assert!(shard.step(Step::Append(vec![entry(3, 10)])).await.is_err());
     assert!(RaftLogStorage::<C>::save_vote(&mut shard.log, &Vote::new(2, 1)).await.is_err());
+    // Whoever waits for the sync may hear of its failure before the node is told.
+    for _ in 0..500 {
+        if told.load(Ordering::SeqCst) > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     assert_eq!(told.load(Ordering::SeqCst), 1);
     wal.close();
 }

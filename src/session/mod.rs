@@ -139,9 +139,8 @@ impl Session {
     /// A refused request ends the transaction it was meant for: at its EXEC, or at once if it was
     /// the EXEC.
     fn spoil(&mut self, is_exec: bool, error: ReplyError) -> ReplyError {
-        let Some(transaction) = &mut self.transaction else { return error };
-        if !is_exec {
-            transaction.spoil(&error);
+        if !is_exec || !matches!(error, ReplyError::Arity(_)) {
+            self.transaction.iter_mut().for_each(|transaction| transaction.spoil(&error));
             return error;
         }
         self.transaction = None;
