@@ -38,7 +38,7 @@ fn crates_depend_in_one_direction() {
     let depends = |manifest: &str| -> BTreeSet<&str> {
         let text = std::fs::read_to_string(root().join(manifest)).unwrap();
         let uses = |name: &&str| text.lines().any(|l| l == format!("{name}.workspace = true"));
-        ours.into_iter().filter(|name| uses(&name)).collect()
+        ours.into_iter().filter(uses).collect()
     };
     assert_eq!(depends("resp/Cargo.toml"), BTreeSet::new());
     assert_eq!(depends("proto/Cargo.toml"), BTreeSet::new());
