@@ -26,7 +26,7 @@ use crate::cli::Failure;
 use crate::cli::startup::Started;
 use crate::config::Live;
 use crate::server::{self, Server};
-use crate::telemetry::{Metrics, logging};
+use crate::telemetry::{self, Metrics, logging};
 
 pub use control::Control;
 pub use identity::{DataDir, DataError, Identity, Life};
@@ -70,6 +70,7 @@ async fn serve(live: Live) -> Result<(), Failure> {
     parts.serve_nodes(&server);
     tokio::spawn(sweep::run(Arc::clone(&server)));
     tokio::spawn(status::observe(Arc::clone(&server)));
+    tokio::spawn(telemetry::rates::follow(Arc::clone(&server.telemetry)));
     for listener in sockets.resp {
         tokio::spawn(server::serve(Arc::clone(&server), listener));
     }

@@ -31,17 +31,12 @@ pub(super) async fn announce(server: &Server, begun: Duration, addresses: &Addre
     Started::of(server, begun + waited.elapsed(), addresses).announce();
 }
 
-/// Takes the samples from which INFO's rates and peaks are made.
+/// Takes note of memory, from which INFO's peak is made.
 pub(super) async fn observe(server: Arc<Server>) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(100));
-    let mut last = crate::server::now();
-    for tick in 0_u64.. {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
         ticks.tick().await;
-        server.telemetry.tick(last.elapsed());
-        last = crate::server::now();
-        if tick.is_multiple_of(10) {
-            server.memory.note();
-        }
+        server.memory.note();
     }
 }
 
