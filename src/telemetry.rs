@@ -116,20 +116,8 @@ group! {
         keyspace_hits,
         /// Keys looked up and not found
         keyspace_misses,
-        /// Keys removed because their time had come
-        expired_keys,
         /// Log entries proposed by this node
         entries_proposed,
-        /// Writes in the log entries proposed by this node
-        items_proposed,
-        /// Log entries applied
-        entries_applied,
-        /// Rounds that confirmed the leader for reads
-        read_rounds,
-        /// Snapshots taken
-        snapshots_taken,
-        /// Snapshots received from the leader
-        snapshots_installed,
         /// Full syncs given to members
         sync_full,
         /// Changes of leader seen
@@ -144,12 +132,6 @@ group! {
         clients_connected,
         /// Clients that wait in a blocking command
         clients_blocked,
-        /// Bytes of requests that wait to be executed
-        pending_bytes,
-        /// Writes that wait for their outcome
-        pending_writes,
-        /// Reads that wait for the leader to be confirmed
-        pending_reads,
     }
 }
 
@@ -160,13 +142,13 @@ group! {
         queue,
         /// From proposal until the entry was given to the log
         append,
-        /// From there until it was on disk here
+        /// From there until it was on disk here, by groups of entries; on every member
         fsync,
         /// From proposal until a quorum had it
         replicate,
-        /// From there until it was applied
+        /// From there until it was applied, by groups of entries; on every member
         apply,
-        /// From there until the reply was written
+        /// From there until whoever proposed it had the reply
         reply,
         /// All of it
         total,
@@ -269,11 +251,16 @@ impl Metrics {
     }
 
     /// The command at `index` was executed.
-    pub fn executed(&self, index: usize, time: Duration, failed: bool) {
+    pub fn executed(&self, index: usize, time: Duration) {
         self.counters.commands_processed.increment();
-        let Some(command) = self.commands.get(index) else { return };
-        command.time.record(time);
-        if failed {
+        if let Some(command) = self.commands.get(index) {
+            command.time.record(time);
+        }
+    }
+
+    /// The command at `index` was executed, with an error as its answer.
+    pub fn failed(&self, index: usize) {
+        if let Some(command) = self.commands.get(index) {
             command.failed.increment();
         }
     }
@@ -292,6 +279,12 @@ impl Metrics {
         const OTHER: &str = "other";
         self.counters.errors_replied.increment();
         let kind = text.split(' ').next().unwrap_or_default();
+        match kind {
+            "BUSY" => self.counters.busy_replied.increment(),
+            "UNCERTAIN" => self.counters.uncertain_replied.increment(),
+            "CLUSTERDOWN" => self.counters.cluster_down_replied.increment(),
+            _ => {}
+        }
         let mut errors = self.errors.lock();
         if let Some(count) = errors.get_mut(kind) {
             *count += 1;

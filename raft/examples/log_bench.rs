@@ -103,7 +103,7 @@ async fn appends(
     let (mut next, mut purged, mut row) = (1, 1, vec![]);
     while Instant::now() < counted.1 {
         let entry =
-            |index| Entry { log_id: id(index), payload: Payload::Normal(Command(payload.clone())) };
+            |index| Entry { log_id: id(index), payload: Payload::Normal(Command::from(payload.clone())) };
         let start = Instant::now();
         let (sender, durable) = C::oneshot();
         let entries: Vec<_> = (next..next + batch).map(entry).collect();

@@ -8,6 +8,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::machine::{Checkpointer, Committed, StateMachine};
 use crate::record::Applied;
 use crate::snapshot::{SnapshotDir, Snapshots};
+use crate::stage::{OnStage, Stage};
 use crate::types::{Entry, LogId, Payload, SnapshotMeta, StoredMembership, Types};
 use crate::worker::{Chunk, Job};
 use crate::{Options, convert};
@@ -31,6 +33,7 @@ pub struct Adapter<S: StateMachine> {
     snapshots: Arc<Snapshots>,
     entries_max: usize,
     bytes_max: usize,
+    on_stage: OnStage,
 }
 
 impl<S: StateMachine> Adapter<S> {
@@ -38,10 +41,11 @@ impl<S: StateMachine> Adapter<S> {
         jobs: mpsc::Sender<Job<S>>,
         snapshots: Arc<Snapshots>,
         options: &Options,
+        on_stage: OnStage,
     ) -> Self {
         let (entries_max, bytes_max) = (options.apply_entries_max, options.apply_bytes_max);
         let membership = StoredMembership::default();
-        Self { jobs, membership, snapshots, entries_max, bytes_max }
+        Self { jobs, membership, snapshots, entries_max, bytes_max, on_stage }
     }
 
     async fn submit(&self, job: Job<S>) -> io::Result<()> {
@@ -60,8 +64,9 @@ impl<S: StateMachine> Adapter<S> {
     async fn hand_over(&mut self, batch: &mut Batch<S>) -> io::Result<()> {
         let Some(last) = batch.last.take() else { return Ok(()) };
         let record = Applied { last, membership: self.membership.clone() }.encode();
-        let batch = std::mem::take(batch);
-        let chunk = Chunk { entries: batch.entries, responders: batch.responders, record };
+        let Batch { entries, responders, proposed, .. } = std::mem::take(batch);
+        proposed.into_iter().for_each(|took| (self.on_stage)(Stage::Replicate, took));
+        let chunk = Chunk { entries, responders, record, since: Instant::now() };
         self.submit(Job::Apply(chunk)).await
     }
 }
@@ -70,13 +75,21 @@ impl<S: StateMachine> Adapter<S> {
 struct Batch<S: StateMachine> {
     entries: Vec<Committed>,
     responders: Vec<Option<openraft::storage::ApplyResponder<Types<S>>>>,
+    /// How long ago those were proposed that this node proposed.
+    proposed: Vec<Duration>,
     bytes: usize,
     last: Option<LogId>,
 }
 
 impl<S: StateMachine> Default for Batch<S> {
     fn default() -> Self {
-        Self { entries: Vec::new(), responders: Vec::new(), bytes: 0, last: None }
+        Self {
+            entries: Vec::new(),
+            responders: Vec::new(),
+            proposed: Vec::new(),
+            bytes: 0,
+            last: None,
+        }
     }
 }
 
@@ -84,6 +97,7 @@ impl<S: StateMachine> Batch<S> {
     fn push(&mut self, (entry, responder): EntryResponder<Types<S>>) {
         self.bytes += convert::entry_size(&entry);
         self.last = Some(entry.log_id);
+        self.proposed.extend(convert::since_proposal(&entry));
         self.entries.push(committed(entry));
         self.responders.push(responder);
     }
@@ -91,7 +105,7 @@ impl<S: StateMachine> Batch<S> {
 
 fn committed(entry: Entry) -> Committed {
     let command = match entry.payload {
-        Payload::Normal(command) => Some(command.0),
+        Payload::Normal(command) => Some(command.bytes),
         Payload::Blank | Payload::Membership(_) => None,
     };
     Committed { index: entry.log_id.index, term: entry.log_id.leader_id.term, command }

@@ -34,6 +34,7 @@ use crate::peers::Peers;
 use crate::read::{Barrier, ReadError, Rounds};
 use crate::snapshot::Snapshots;
 use crate::snapshot::receive::Receiver;
+use crate::stage::{OnStage, Proposed, Stage};
 use crate::status::{self, Status};
 use crate::types::{ClusterId, Command, Node, NodeId, Responder, ShardId, Types};
 use crate::worker::{Flushed, OnFault, Worker};
@@ -70,6 +71,8 @@ pub struct Setup<S, L> {
     pub options: Options,
     /// What is done about a fault: the process must end.
     pub on_fault: OnFault,
+    /// Who is told how long things take.
+    pub on_stage: OnStage,
 }
 
 /// Why a shard could not be opened or founded.
@@ -142,6 +145,7 @@ pub(crate) struct Inner<S: StateMachine> {
     opened: Instant,
     /// Milliseconds after `opened` of the last message from a leader, plus one.
     heard_ms: AtomicU64,
+    on_stage: OnStage,
 }
 
 impl<S: StateMachine> Inner<S> {
@@ -192,7 +196,8 @@ impl<S: StateMachine> Consensus<S> {
     }
 
     async fn open_here<L: LogStore<S>>(setup: Setup<S, L>) -> Result<Self, OpenError> {
-        let Setup { cluster, shard, node, dir, machine, log, peers, options, on_fault } = setup;
+        let Setup { cluster, shard, node, dir, machine, log, peers, options, on_fault, on_stage } =
+            setup;
         let io = |source| OpenError::Io { shard, source };
         let config = Arc::new(options.config()?);
         let options = Arc::new(options);
@@ -204,15 +209,26 @@ impl<S: StateMachine> Consensus<S> {
         let snapshots = Arc::new(snapshots.await.map_err(io)?);
         let (jobs, queue) = mpsc::channel(options.apply_chunks_max);
         let (applied, watermark) = watch::channel(0);
-        let worker = Worker { machine, jobs: queue, log: log.flushed(), applied };
+        let worker = Worker {
+            machine,
+            jobs: queue,
+            log: log.flushed(),
+            applied,
+            on_stage: Arc::clone(&on_stage),
+        };
         let ended = worker.start(format!("shard-{shard}"), Arc::clone(&on_fault)).map_err(io)?;
         let local = Arc::new(LocalReads::new(node));
         let growth = Arc::new(Growth::default());
-        let observed = Observed { log, local: Arc::clone(&local), growth: Arc::clone(&growth) };
+        let observed = Observed {
+            log,
+            local: Arc::clone(&local),
+            growth: Arc::clone(&growth),
+            on_stage: Arc::clone(&on_stage),
+        };
         let sender = Sender { cluster, shard, node };
         let network =
             Network { sender: sender.clone(), peers: peers.clone(), options: Arc::clone(&options) };
-        let adapter = Adapter::new(jobs, Arc::clone(&snapshots), &options);
+        let adapter = Adapter::new(jobs, Arc::clone(&snapshots), &options, Arc::clone(&on_stage));
         let raft = Raft::new(node, config, network, observed, adapter).await;
         let raft = raft.map_err(|fatal| OpenError::Refused(fatal.to_string()))?;
         let rounds = Rounds {
@@ -236,6 +252,7 @@ impl<S: StateMachine> Consensus<S> {
             worker: Mutex::new(Some(ended)),
             opened: Instant::now(),
             heard_ms: AtomicU64::new(0),
+            on_stage,
         });
         keeper::start(&inner, growth, on_fault);
         Ok(Self(inner))
@@ -276,16 +293,20 @@ impl<S: StateMachine> Consensus<S> {
     ) -> impl Future<Output = Result<S::Reply, WriteError>> + Send + 'static + use<S> {
         let too_large = command.len() > self.0.options.command_bytes_max;
         let submitted = (!too_large).then(|| self.submit(command));
+        let on_stage = Arc::clone(&self.0.on_stage);
         async move {
             let (mut submission, answer) = submitted.ok_or(WriteError::TooLarge)?;
             submission.finish().await?;
             match answer.await {
-                Ok(Ok(response)) => Ok(response.data),
-                Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
+                Ok((Ok(response), applied)) => {
+                    on_stage(Stage::Reply, applied.elapsed());
+                    Ok(response.data)
+                }
+                Ok((Err(ClientWriteError::ForwardToLeader(forward)), _)) => {
                     Err(WriteError::NotLeader { leader: forward.leader_id })
                 }
                 // Everything else comes after the entry was in a log.
-                Ok(Err(_)) | Err(_) => Err(WriteError::Unknown),
+                Ok((Err(_), _)) | Err(_) => Err(WriteError::Unknown),
             }
         }
     }
@@ -293,10 +314,12 @@ impl<S: StateMachine> Consensus<S> {
     fn submit(&self, command: Bytes) -> (Submission<S>, Answer<S>) {
         let (reply, answer) = oneshot::channel();
         let raft = self.0.raft.clone();
+        let command = Command { bytes: command, proposed: Proposed::now() };
         // Without the runtime's budget, which could make a call yield and another overtake it.
-        let send = unconstrained(async move {
-            raft.client_write_ff(Command(command), Some(Responder(reply))).await
-        });
+        let send =
+            unconstrained(
+                async move { raft.client_write_ff(command, Some(Responder(reply))).await },
+            );
         let mut send: Sending<S> = Box::pin(send);
         // The queue is first come, first served, also for whoever has to wait for room.
         let submission = match send.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -414,7 +437,7 @@ impl<S: StateMachine> Consensus<S> {
     }
 }
 
-type Answer<S> = oneshot::Receiver<openraft::raft::ClientWriteResult<Types<S>>>;
+type Answer<S> = oneshot::Receiver<(openraft::raft::ClientWriteResult<Types<S>>, Instant)>;
 type Sending<S> = Pin<Box<dyn Future<Output = Result<(), Fatal<Types<S>>>> + Send>>;
 
 /// A command on its way into the queue of consensus.

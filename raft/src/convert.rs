@@ -4,6 +4,7 @@
 //! required field lacks makes the whole message [`Malformed`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use proto::node::v1 as wire;
@@ -97,7 +98,7 @@ pub fn entry_out(entry: &Entry) -> wire::LogEntry {
     use wire::log_entry::Payload as Out;
     let payload = match &entry.payload {
         Payload::Blank => Out::Blank(wire::Nothing {}),
-        Payload::Normal(command) => Out::Command(command.0.clone()),
+        Payload::Normal(command) => Out::Command(command.bytes.clone()),
         Payload::Membership(membership) => Out::Membership(membership_out(membership)),
     };
     wire::LogEntry { id: Some(log_id_out(&entry.log_id)), payload: Some(payload) }
@@ -109,10 +110,18 @@ pub fn entry_in(entry: wire::LogEntry) -> Result<Entry, Malformed> {
     let log_id = log_id_in(&entry.id.ok_or(Malformed("an entry without a log id"))?);
     let payload = match entry.payload.ok_or(Malformed("an entry without a payload"))? {
         In::Blank(_) => Payload::Blank,
-        In::Command(command) => Payload::Normal(Command(command)),
+        In::Command(command) => Payload::Normal(command.into()),
         In::Membership(membership) => Payload::Membership(membership_in(membership)?),
     };
     Ok(Entry { log_id, payload })
+}
+
+/// Time since this node proposed an entry, if it did.
+pub(crate) fn since_proposal(entry: &Entry) -> Option<Duration> {
+    match &entry.payload {
+        Payload::Normal(command) => command.proposed.elapsed(),
+        Payload::Blank | Payload::Membership(_) => None,
+    }
 }
 
 /// How many bytes of a log or a message an entry takes, roughly: enough to bound batches by.
@@ -121,7 +130,7 @@ pub fn entry_size(entry: &Entry) -> usize {
     const MEMBER: usize = 128;
     HEAD + match &entry.payload {
         Payload::Blank => 0,
-        Payload::Normal(command) => command.0.len(),
+        Payload::Normal(command) => command.bytes.len(),
         Payload::Membership(membership) => membership.nodes().count() * MEMBER,
     }
 }
@@ -151,7 +160,7 @@ mod tests {
         let membership = Membership::new(joint, nodes).expect("valid");
         let payloads = [
             Payload::Blank,
-            Payload::Normal(Command(Bytes::from_static(b"\0\xff"))),
+            Payload::Normal(Bytes::from_static(b"\0\xff").into()),
             Payload::Membership(membership),
         ];
         for (index, payload) in (1..).zip(payloads) {

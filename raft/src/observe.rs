@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use parking_lot::Mutex;
 
-use crate::convert::entry_size;
+use crate::convert::{entry_size, since_proposal};
 use crate::machine::StateMachine;
+use crate::stage::{OnStage, Stage};
 use crate::types::{Entry, LogId, Membership, NodeId, Payload, Types, Vote};
 
 /// Whether reads need nobody else's word.
@@ -118,6 +119,7 @@ pub(crate) struct Observed<L> {
     pub log: L,
     pub local: Arc<LocalReads>,
     pub growth: Arc<Growth>,
+    pub on_stage: OnStage,
 }
 
 impl<S, L> RaftLogStorage<Types<S>> for Observed<L>
@@ -154,8 +156,10 @@ where
         I::IntoIter: Send,
     {
         let (local, growth) = (Arc::clone(&self.local), Arc::clone(&self.growth));
+        let on_stage = Arc::clone(&self.on_stage);
         let observed = entries.into_iter().inspect(move |entry| {
             local.on_entry(entry);
+            since_proposal(entry).into_iter().for_each(|took| on_stage(Stage::Append, took));
             growth.add(entry_size(entry) as u64, entry.log_id.index);
         });
         self.log.append(observed, callback).await

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Instant;
 
 use bytes::Bytes;
 use openraft::RaftTypeConfig;
@@ -13,6 +14,7 @@ use openraft::impls::{BoxedErrorSource, InlineBatch, leader_id_adv};
 use tokio::sync::oneshot;
 
 use crate::machine::StateMachine;
+use crate::stage::Proposed;
 
 /// A member of a shard. Never reused, not even after the member was removed.
 pub type NodeId = u64;
@@ -69,12 +71,24 @@ pub struct Node {
 
 /// What an entry of the application carries; opaque here.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Command(pub Bytes);
+pub struct Command {
+    /// The command.
+    pub bytes: Bytes,
+    /// When this node proposed it, if it did.
+    pub proposed: Proposed,
+}
+
+/// A command that came from elsewhere, or from an earlier life of this node.
+impl From<Bytes> for Command {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, proposed: Proposed::default() }
+    }
+}
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Commands carry users' data, which never goes to a log file.
-        write!(f, "{} bytes", self.0.len())
+        write!(f, "{} bytes", self.bytes.len())
     }
 }
 
@@ -149,14 +163,14 @@ impl<S: StateMachine> RaftTypeConfig for Types<S> {
     type ErrorSource = BoxedErrorSource;
 }
 
-/// Takes the result of a write to whoever waits for it. A dropped one leaves the outcome unknown.
-pub struct Responder<T>(pub(crate) oneshot::Sender<T>);
+/// Takes the result of a write, and when there was one, to whoever waits for it. A dropped one leaves the outcome unknown.
+pub struct Responder<T>(pub(crate) oneshot::Sender<(T, Instant)>);
 
 impl<S: StateMachine, T: Send + 'static> openraft::raft::responder::Responder<Types<S>, T>
     for Responder<T>
 {
     fn on_complete(self, result: T) {
         // A client that went away needs no answer.
-        let _ = self.0.send(result);
+        let _ = self.0.send((result, Instant::now()));
     }
 }

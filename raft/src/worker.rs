@@ -13,6 +13,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use openraft::storage::ApplyResponder;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::machine::{Checkpointer, Committed, StateMachine};
 use crate::record::Applied;
+use crate::stage::{OnStage, Stage};
 use crate::types::Types;
 
 /// What has reached the disk of this node's log.
@@ -54,6 +56,8 @@ pub(crate) struct Chunk<S: StateMachine> {
     pub entries: Vec<Committed>,
     pub responders: Vec<Option<ApplyResponder<Types<S>>>>,
     pub record: Bytes,
+    /// When they were handed over.
+    pub since: Instant,
 }
 
 type Reply<T> = oneshot::Sender<io::Result<T>>;
@@ -72,6 +76,7 @@ pub(crate) struct Worker<S: StateMachine> {
     pub jobs: mpsc::Receiver<Job<S>>,
     pub log: Arc<dyn Flushed>,
     pub applied: watch::Sender<u64>,
+    pub on_stage: OnStage,
 }
 
 impl<S: StateMachine> Worker<S> {
@@ -128,6 +133,7 @@ impl<S: StateMachine> Worker<S> {
         let replies = self.machine.apply(chunk.entries, chunk.record)?;
         assert_eq!(replies.len(), count, "the state machine answers every entry");
         self.applied.send_replace(last);
+        (self.on_stage)(Stage::Apply, chunk.since.elapsed());
         for (responder, reply) in chunk.responders.into_iter().zip(replies) {
             if let Some(responder) = responder {
                 responder.send(reply);

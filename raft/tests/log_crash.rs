@@ -103,7 +103,7 @@ async fn life(
     }
     let entries = indexes.map(|index| Entry {
         log_id: LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index },
-        payload: Payload::Normal(Command(Bytes::from(vec![7; length]))),
+        payload: Payload::Normal(Command::from(Bytes::from(vec![7; length]))),
     });
     shard.step(Step::Append(entries.collect())).await.expect("queued");
     shard.settle().await;

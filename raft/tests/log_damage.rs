@@ -24,7 +24,7 @@ fn id(index: u64) -> LogId {
 }
 
 fn entry(index: u64, length: usize) -> Entry {
-    let payload = Payload::Normal(Command(Bytes::from(vec![index as u8; length])));
+    let payload = Payload::Normal(Command::from(Bytes::from(vec![index as u8; length])));
     Entry { log_id: id(index), payload }
 }
 

@@ -80,11 +80,13 @@ fn batches(config: &Config) -> Option<Problem> {
 }
 
 fn memory(config: &Config) -> Option<Problem> {
-    let storage = &config.storage;
-    let (drain, dirty) = (storage.drain_bytes, storage.dirty_bytes_max);
-    let message = "storage.drain_bytes must not exceed storage.dirty_bytes_max";
-    problem(drain > dirty, message, "otherwise writes wait and nothing is drained")
+    let bytes = config.storage.memory_bytes.0;
+    let message = "storage.memory_bytes must be at least 32mb, or 0";
+    problem((1..MEMORY_BYTES_MIN).contains(&bytes), message, "0 is a quarter of the machine's")
 }
+
+/// With less, not even the write buffers find room.
+const MEMORY_BYTES_MIN: u64 = 32 << 20;
 
 fn http_token(config: &Config) -> Option<Problem> {
     let address = config.http_address()?;

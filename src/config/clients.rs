@@ -31,11 +31,6 @@ impl Live {
         (timeout.0 > 0).then(|| timeout.duration())
     }
 
-    /// Bytes of replies that may wait for an ordinary client; 0 is no limit.
-    pub fn output_bytes_max(&self) -> usize {
-        self.now().server.output_limits.normal.hard.as_usize()
-    }
-
     /// What a request may be.
     pub fn resp_limits(&self) -> resp::Limits {
         let config = self.now();

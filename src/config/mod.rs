@@ -14,6 +14,7 @@ pub mod check;
 mod clients;
 pub mod live;
 pub mod load;
+mod memory;
 pub mod problem;
 pub mod redis;
 pub mod reference;

@@ -191,7 +191,8 @@ settings! {
         password: String = "" .redis("requirepass").secret().live();
         /// Without a password, refuse clients that do not come over a loopback address.
         protected_mode: bool = "true" .redis("protected-mode").live();
-        /// Threads that serve connections; 0 is one a core.
+        /// Threads that serve connections; 0 is one for every two cores, at least one: consensus,
+        /// the log and the data have threads of their own.
         io_threads: u32 = "0" .redis("io-threads").within(0, 128);
     }
     /// This node: its files, its name, the cluster it belongs to.
@@ -240,9 +241,9 @@ settings! {
         /// A single write larger than this is refused, whatever `server.bulk_bytes_max` lets in.
         entry_bytes_max: Bytes = "64mb" .within(MB, 512 * MB);
         /// Log entries proposed and not yet applied, at a time.
-        inflight_entries_max: u32 = "64" .within(1, 4096);
+        inflight_entries_max: u32 = "4" .within(1, 4096);
         /// Batches of this node's writes that are not yet answered by the leader, at a time.
-        inflight_batches_max: u32 = "64" .within(1, 4096);
+        inflight_batches_max: u32 = "4" .within(1, 4096);
         /// A write not applied within this is answered with `-UNCERTAIN`.
         write_timeout_ms: Millis = "5000" .within(100, 600_000).live();
         /// A read not confirmed by a quorum within this is answered with `-CLUSTERDOWN`.
@@ -275,15 +276,11 @@ settings! {
     /// The keyspace on disk and in memory.
     storage: Storage {
         /// Memory for data: rows ready to be answered, blocks of files, write buffers. Divided by
-        /// the store, and taken only as it is needed.
-        memory_bytes: Bytes = "256mb" .within(32 * MB, 64 * 1024 * GB);
-        /// Changes that are in the log, but not yet given to the disk store, begin to be given to
-        /// it at this size …
-        drain_bytes: Bytes = "16mb" .within(MB, 64 * GB);
-        /// … or when the oldest has waited this long.
-        drain_after_ms: Millis = "200" .within(1, 60_000);
-        /// Writes wait while there is more of them than this.
-        dirty_bytes_max: Bytes = "64mb" .within(MB, 64 * GB);
+        /// the store, and taken only as it is needed. 0 is a quarter of what this machine, or this
+        /// process's control group, has; otherwise at least 32mb.
+        memory_bytes: Bytes = "0" .within(0, 64 * 1024 * GB);
+        /// Changes are in the log at once; the disk store gets them in bulk, no later than this.
+        drain_after_ms: Millis = "5000" .within(10, 60_000);
         /// Size of one write buffer of the disk store, which becomes one file.
         memtable_bytes: Bytes = "64mb" .within(MB, 4 * GB);
         /// Strings up to this length are kept with their key, longer ones in chunks.

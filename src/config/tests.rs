@@ -177,7 +177,7 @@ fn what_must_hold_between_settings() {
             &[("raft.batch_bytes_max", "2mb"), ("raft.entry_bytes_max", "1mb")],
             "raft.batch_bytes_max",
         ),
-        (&[("storage.drain_bytes", "1gb")], "storage.drain_bytes must not exceed"),
+        (&[("storage.memory_bytes", "31mb")], "storage.memory_bytes must be at least 32mb"),
         (&[("admin.listen", "0.0.0.0:80")], "admin.listen 0.0.0.0:80 is open to other machines"),
     ];
     for (options, message) in cases {

@@ -11,6 +11,7 @@ mod control;
 mod identity;
 mod join;
 mod parts;
+mod samples;
 mod service;
 mod status;
 mod sweep;
@@ -39,7 +40,7 @@ use parts::Parts;
 pub fn run(live: Live) -> Result<(), Failure> {
     let config = live.config();
     let threads = match config.server.io_threads {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
         threads => threads as usize,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -64,9 +65,10 @@ async fn serve(live: Live) -> Result<(), Failure> {
     let data = DataDir::open(config.node.data_dir.as_ref()).map_err(data_failure)?;
     let telemetry = Arc::new(Metrics::new(crate::commands::names()));
     let (control, requests) = Control::channel();
-    let parts = Parts::start(live.clone(), data, sockets.rpc)?;
+    let parts = Parts::start(live.clone(), Arc::clone(&telemetry), data, sockets.rpc)?;
     let replica = parts.open_life().await?;
     let server = Arc::new(Server::new(live.clone(), telemetry, replica, control.clone()));
+    server.telemetry.add_source(samples::source(&server));
     parts.serve_nodes(&server);
     tokio::spawn(sweep::run(Arc::clone(&server)));
     tokio::spawn(status::observe(Arc::clone(&server)));

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft::log::{Wal, WalOptions};
-use raft::{ClusterId, Consensus, ConsensusService, Node, PeerOptions, Peers, Setup, ShardId};
+use raft::{
+    ClusterId, Consensus, ConsensusService, Node, OnStage, PeerOptions, Peers, Setup, ShardId,
+    Stage,
+};
 use resp::ReplyError;
 use storage::{Shared, Store};
 use tokio::net::TcpListener;
@@ -22,6 +25,7 @@ use crate::config::{Config, Live};
 use crate::keyspace::{Home, Keyspace};
 use crate::router::{PackerLimits, Router, RouterContext, RouterLimits, wall_clock_ms};
 use crate::server::{Replica, Server};
+use crate::telemetry::Metrics;
 
 /// The one shard there is.
 const SHARD: ShardId = ShardId(0);
@@ -29,6 +33,7 @@ const SHARD: ShardId = ShardId(0);
 /// The parts of a node that outlive a change of cluster.
 pub(super) struct Parts {
     live: Live,
+    telemetry: Arc<Metrics>,
     data: DataDir,
     shared: Shared,
     peers: Peers,
@@ -47,14 +52,20 @@ impl Drop for Parts {
 }
 
 impl Parts {
-    pub fn start(live: Live, data: DataDir, listeners: Vec<TcpListener>) -> Result<Self, Failure> {
+    pub fn start(
+        live: Live,
+        telemetry: Arc<Metrics>,
+        data: DataDir,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self, Failure> {
         let config = live.config();
         let runtime = raft::runtime(1)
             .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
         let peers = Peers::new(runtime.handle().clone(), PeerOptions::default());
-        let shared = Shared::new(config.storage.memory_bytes.0 as usize);
+        let shared = Shared::new(config.memory_bytes() as usize);
         Ok(Self {
             live,
+            telemetry,
             data,
             shared,
             peers,
@@ -112,7 +123,12 @@ impl Parts {
     async fn open(&self, mut life: Life) -> Result<Replica, String> {
         let config = self.live.config();
         life.count_start(wall_clock_ms() * 1000).map_err(|e| e.to_string())?;
-        let parts = open_files(life.clone(), Arc::clone(&config), self.shared.clone());
+        let parts = open_files(
+            life.clone(),
+            Arc::clone(&config),
+            self.shared.clone(),
+            Arc::clone(&self.telemetry),
+        );
         let (wal, keyspace) = parts.await?;
         let current = keyspace.current();
         let consensus = Consensus::open(Setup {
@@ -125,6 +141,7 @@ impl Parts {
             peers: self.peers.clone(),
             options: raft_options(&config),
             on_fault: Arc::new(|error| super::fatal(&error)),
+            on_stage: on_stage(&self.telemetry),
         })
         .await
         .map_err(|error| error.to_string())?;
@@ -168,7 +185,8 @@ impl Parts {
             entries_in_flight_max: config.raft.inflight_entries_max as usize,
             waiting_bytes_max,
         };
-        Router::start(context, consensus.clone(), self.peers.clone(), limits, packer)
+        let telemetry = Arc::clone(&self.telemetry);
+        Router::start(context, consensus.clone(), self.peers.clone(), telemetry, limits, packer)
     }
 
     /// Answers the other nodes from now on.
@@ -287,9 +305,10 @@ async fn open_files(
     life: Life,
     config: Arc<Config>,
     shared: Shared,
+    telemetry: Arc<Metrics>,
 ) -> Result<(Wal, Keyspace), String> {
     let opened = tokio::task::spawn_blocking(move || {
-        let (wal, _) = Wal::open(&life.log_dir(), wal_options(&config))
+        let (wal, _) = Wal::open(&life.log_dir(), wal_options(&config, telemetry))
             .map_err(|error| format!("the log: {error}"))?;
         let home = Home::new(life.shard_dir(), store_options(&config), shared);
         let keyspace = Keyspace::open(home).map_err(|error| format!("the data: {error}"))?;
@@ -298,18 +317,34 @@ async fn open_files(
     opened.await.map_err(|error| error.to_string())?
 }
 
-fn wal_options(config: &Config) -> WalOptions {
+fn wal_options(config: &Config, telemetry: Arc<Metrics>) -> WalOptions {
     WalOptions {
+        on_sync: Arc::new(move |took| telemetry.write.fsync.record(took)),
         segment_bytes: config.raft.log_segment_bytes.0,
         cache_bytes: config.raft.log_cache_bytes.0 as usize,
         ..WalOptions::default()
     }
 }
 
+fn on_stage(telemetry: &Arc<Metrics>) -> OnStage {
+    let telemetry = Arc::clone(telemetry);
+    Arc::new(move |stage, took| {
+        let stages = &telemetry.write;
+        let times = match stage {
+            Stage::Append => &stages.append,
+            Stage::Replicate => &stages.replicate,
+            Stage::Apply => &stages.apply,
+            Stage::Reply => &stages.reply,
+        };
+        times.record(took);
+    })
+}
+
 fn store_options(config: &Config) -> storage::Options {
     let storage = &config.storage;
     storage::Options {
-        dirty_bytes_max: Some(storage.drain_bytes.0 as usize),
+        drain_after: storage.drain_after_ms.duration(),
+        memtable_bytes: storage.memtable_bytes.0 as usize,
         inline_bytes_max: storage.inline_bytes_max.0 as usize,
         ..storage::Options::default()
     }

@@ -27,9 +27,10 @@ use proto::log::v1::Item;
 use raft::{Consensus, NodeId, Peers, ShardId};
 use resp::{Reply, ReplyError};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::keyspace::Keyspace;
+use crate::telemetry::Metrics;
 use link::Link;
 use outbox::{Outbox, Route, Verdict};
 use packer::Done;
@@ -77,9 +78,12 @@ pub struct Inner {
     context: RouterContext,
     consensus: Consensus<Keyspace>,
     peers: Peers,
+    telemetry: Arc<Metrics>,
     packer: Packer,
     outbox: Mutex<Outbox>,
     link: Mutex<Option<Link>>,
+    /// Something waits to be sent.
+    due: Arc<Notify>,
 }
 
 impl Router {
@@ -88,20 +92,29 @@ impl Router {
         context: RouterContext,
         consensus: Consensus<Keyspace>,
         peers: Peers,
+        telemetry: Arc<Metrics>,
         limits: RouterLimits,
         packer_limits: PackerLimits,
     ) -> Self {
-        let packer = Packer::new(consensus.clone(), packer_limits, context.runtime.clone());
+        let packer = Packer::new(
+            consensus.clone(),
+            Arc::clone(&telemetry),
+            packer_limits,
+            context.runtime.clone(),
+        );
         let outbox = Outbox::new(context.node, context.incarnation, limits);
         let runtime = context.runtime.clone();
         let inner = Arc::new(Inner {
             context,
             consensus,
             peers,
+            telemetry,
             packer,
             outbox: Mutex::new(outbox),
             link: Mutex::new(None),
+            due: Arc::default(),
         });
+        runtime.spawn(send_when_due(Arc::downgrade(&inner), Arc::clone(&inner.due)));
         runtime.spawn(watch_leader(Arc::downgrade(&inner)));
         runtime.spawn(watch_deadlines(Arc::downgrade(&inner)));
         Self { inner }
@@ -112,9 +125,8 @@ impl Router {
     /// # Errors
     /// `BUSY` when too much is waiting: nothing was proposed.
     pub fn submit(&self, items: &[Item]) -> Result<oneshot::Receiver<Vec<Reply>>, ReplyError> {
-        let mut outbox = self.inner.outbox.lock();
-        let answer = outbox.accept(items, Instant::now())?;
-        self.inner.pump(&mut outbox);
+        let answer = self.inner.outbox.lock().accept(items, Instant::now())?;
+        self.inner.due.notify_one();
         Ok(answer)
     }
 
@@ -137,6 +149,13 @@ impl Router {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The last thing it waits for is to hear that nobody is left.
+        self.due.notify_one();
+    }
+}
+
 impl Inner {
     /// Sends what can be sent.
     fn pump(self: &Arc<Self>, outbox: &mut Outbox) {
@@ -148,7 +167,7 @@ impl Inner {
                         sequence: shipment.sequence,
                         epoch: shipment.epoch,
                     };
-                    self.packer.push(shipment.batch, done);
+                    self.packer.push(shipment.batch, shipment.since, done);
                 }
                 Route::Remote(leader) => self.forward(leader, shipment),
             }
@@ -161,6 +180,7 @@ impl Inner {
             *link = self.connect(leader, shipment.epoch);
         }
         if let Some(link) = link.as_ref() {
+            self.telemetry.counters.requests_forwarded.add(shipment.commands as u64);
             link.send(shipment.batch);
         }
     }
@@ -208,15 +228,31 @@ impl Inner {
     }
 }
 
+/// Sends what was handed over, once all connections that are ready now have had their turn: what
+/// they hand over then travels in the same batch.
+async fn send_when_due(router: Weak<Inner>, due: Arc<Notify>) {
+    loop {
+        due.notified().await;
+        tokio::task::yield_now().await;
+        let Some(inner) = router.upgrade() else { return };
+        inner.pump(&mut inner.outbox.lock());
+    }
+}
+
 /// Follows the leader of the shard until the router is gone.
 async fn watch_leader(router: Weak<Inner>) {
     let Some(mut status) = router.upgrade().map(|r| r.consensus.watch()) else { return };
+    let mut last = None;
     loop {
         let (term, leader) = {
             let now = status.borrow_and_update();
             (now.term, now.leader)
         };
         let Some(inner) = router.upgrade() else { return };
+        if leader.is_some() && leader != last {
+            inner.telemetry.counters.leader_changes.add(u64::from(last.is_some()));
+            last = leader;
+        }
         inner.reroute(term, leader);
         drop(inner);
         if status.changed().await.is_err() {

@@ -50,6 +50,10 @@ pub struct Shipment {
     pub route: Route,
     /// The encoded `talus.log.v1.Batch`.
     pub batch: Bytes,
+    /// Commands in it.
+    pub commands: usize,
+    /// When the first of them was handed over.
+    pub since: Instant,
 }
 
 /// The writes of one connection that were handed over together.
@@ -59,6 +63,7 @@ struct Ticket {
     /// Encoded size of the commands.
     bytes: usize,
     answer: oneshot::Sender<Vec<Reply>>,
+    since: Instant,
     deadline: Instant,
 }
 
@@ -138,6 +143,7 @@ impl Outbox {
             commands: items.len(),
             bytes: self.waiting.len() - before,
             answer,
+            since: now,
             deadline: now + self.limits.timeout,
         });
         Ok(replies)
@@ -160,7 +166,14 @@ impl Outbox {
             acknowledged,
         };
         let batch = encode_batch(&origin, &flight.items);
-        Some(Shipment { sequence: flight.sequence, epoch: self.epoch, route, batch })
+        Some(Shipment {
+            sequence: flight.sequence,
+            epoch: self.epoch,
+            route,
+            batch,
+            commands: flight.tickets.iter().map(|ticket| ticket.commands).sum(),
+            since: flight.tickets.first()?.since,
+        })
     }
 
     /// The batch that must be applied before the one at `at`.

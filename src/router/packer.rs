@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::Inner;
 use super::outbox::Verdict;
 use crate::keyspace::{BatchOutcome, ENTRY_VERSION, Keyspace, Outcome, encode_replies};
+use crate::telemetry::{Histogram, Metrics};
 
 /// Limits of the entries that a leader proposes.
 #[derive(Debug, Clone, Copy)]
@@ -61,14 +62,21 @@ pub struct Packer {
 
 struct PackerInner {
     consensus: Consensus<Keyspace>,
+    telemetry: Arc<Metrics>,
     limits: PackerLimits,
     runtime: Handle,
     state: Mutex<State>,
 }
 
+struct Waiting {
+    batch: Bytes,
+    since: Instant,
+    done: Done,
+}
+
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<(Bytes, Done)>,
+    waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     in_flight: usize,
     last_now_ms: u64,
@@ -91,13 +99,18 @@ impl Drop for Hold {
 
 impl Packer {
     /// A packer that proposes to `consensus` and completes on `runtime`.
-    pub fn new(consensus: Consensus<Keyspace>, limits: PackerLimits, runtime: Handle) -> Self {
+    pub fn new(
+        consensus: Consensus<Keyspace>,
+        telemetry: Arc<Metrics>,
+        limits: PackerLimits,
+        runtime: Handle,
+    ) -> Self {
         let state = Mutex::new(State::default());
-        Self { inner: Arc::new(PackerInner { consensus, limits, runtime, state }) }
+        Self { inner: Arc::new(PackerInner { consensus, telemetry, limits, runtime, state }) }
     }
 
-    /// Takes an encoded batch; `done` hears what becomes of it.
-    pub fn push(&self, batch: Bytes, done: Done) {
+    /// Takes an encoded batch that waits `since` then; `done` hears what becomes of it.
+    pub fn push(&self, batch: Bytes, since: Instant, done: Done) {
         let mut state = self.inner.state.lock();
         let remote = matches!(done, Done::Remote { .. });
         if remote && state.waiting_bytes >= self.inner.limits.waiting_bytes_max {
@@ -106,7 +119,7 @@ impl Packer {
             return done.tell(Verdict::Refused(busy));
         }
         state.waiting_bytes += batch.len();
-        state.waiting.push_back((batch, done));
+        state.waiting.push_back(Waiting { batch, since, done });
         self.pump(&mut state);
     }
 
@@ -138,7 +151,9 @@ impl Packer {
             && state.in_flight < self.inner.limits.entries_in_flight_max
             && !state.waiting.is_empty()
         {
-            let (entry, waiters) = state.pack(self.inner.limits.entry_bytes_max);
+            let stages = &self.inner.telemetry.write;
+            let (entry, waiters) = state.pack(self.inner.limits.entry_bytes_max, &stages.queue);
+            self.inner.telemetry.counters.entries_proposed.increment();
             state.in_flight += 1;
             // Submitted here and now, under the lock: that keeps the order.
             let outcome = self.inner.consensus.write(entry);
@@ -176,7 +191,7 @@ fn verdict_of(error: &WriteError) -> Verdict {
 
 impl State {
     /// Makes one entry of what waits. Field 4 of `Entry` is the batches, encoded already.
-    fn pack(&mut self, bytes_max: usize) -> (Bytes, Vec<Done>) {
+    fn pack(&mut self, bytes_max: usize, queue: &Histogram) -> (Bytes, Vec<Done>) {
         self.last_now_ms = self.last_now_ms.max(wall_clock_ms());
         let head = Entry {
             version: ENTRY_VERSION,
@@ -187,10 +202,11 @@ impl State {
         let mut entry = BytesMut::with_capacity(self.waiting_bytes.min(bytes_max) + 64);
         head.encode_raw(&mut entry);
         let mut waiters = Vec::with_capacity(self.waiting.len());
-        while let Some((batch, done)) = self
+        while let Some(Waiting { batch, since, done }) = self
             .waiting
-            .pop_front_if(|(batch, _)| waiters.is_empty() || entry.len() + batch.len() <= bytes_max)
+            .pop_front_if(|w| waiters.is_empty() || entry.len() + w.batch.len() <= bytes_max)
         {
+            queue.record(since.elapsed());
             self.waiting_bytes -= batch.len();
             encode_key(4, WireType::LengthDelimited, &mut entry);
             encode_varint(batch.len() as u64, &mut entry);

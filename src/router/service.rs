@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use prost::Message;
-use proto::log::v1::Batch;
+use proto::log::v1::Origin;
 use proto::node::v1::{ForwardReply, ForwardRequest, Route};
 use raft::NodeId;
 use tokio::sync::mpsc;
@@ -28,10 +28,18 @@ pub fn serve(
         // The end of the stream or its breaking: the sender sees to what is unanswered.
         while let Ok(Some(request)) = batches.message().await {
             let Some(sequence) = check(&request, &cluster, node) else { return };
-            packer.push(request.batch, Done::Remote { sequence, answers: answers.clone() });
+            let done = Done::Remote { sequence, answers: answers.clone() };
+            packer.push(request.batch, crate::server::now(), done);
         }
     });
     Box::pin(UnboundedReceiverStream::new(replies).map(Ok))
+}
+
+/// What names a `talus.log.v1.Batch`; its commands are skipped, not decoded.
+#[derive(Message)]
+struct Head {
+    #[prost(message, optional, tag = "1")]
+    origin: Option<Origin>,
 }
 
 /// The number of a batch that is meant for this node; none when it is not.
@@ -40,5 +48,5 @@ fn check(request: &ForwardRequest, cluster: &[u8], node: NodeId) -> Option<u64> 
     if theirs != cluster || *target != node {
         return None;
     }
-    Batch::decode(request.batch.clone()).ok()?.origin.map(|o| o.sequence)
+    Head::decode(request.batch.clone()).ok()?.origin.map(|origin| origin.sequence)
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proto::log::v1::Item;
-use resp::{Decoder, Limits, Protocol, Reply, ReplyError, Request};
+use resp::{Decoder, Protocol, ProtocolError, Reply, ReplyError, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::limits::{KEEP_BYTES, READ_BYTES, RUN_BYTES_MAX, RUN_COMMANDS_MAX, WRITE_BYTES};
 use super::{Client, Server, admin, now, reads};
-use crate::commands::{self, Command};
+use crate::commands::Command;
 use crate::session::{Exec, Gatekeeper, LocalStep, Plan, Query, Session};
 
 /// A client's connection.
@@ -31,8 +31,27 @@ pub struct Connection {
 /// Requests in a row that are carried out together.
 enum Run {
     Empty,
-    Writes { items: Vec<Item>, bytes: usize },
+    Writes(Writes),
     Reads(Vec<Query>),
+}
+
+#[derive(Default)]
+struct Writes {
+    commands: Vec<&'static Command>,
+    items: Vec<Item>,
+    bytes: usize,
+}
+
+impl Writes {
+    fn push(&mut self, command: &'static Command, item: Item) {
+        self.bytes += item.requests.iter().flat_map(|r| &r.args).map(Bytes::len).sum::<usize>();
+        self.commands.push(command);
+        self.items.push(item);
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= RUN_COMMANDS_MAX || self.bytes >= RUN_BYTES_MAX
+    }
 }
 
 impl Connection {
@@ -75,11 +94,12 @@ impl Connection {
     async fn receive(&mut self) -> io::Result<bool> {
         self.give_back_memory();
         self.input.reserve(READ_BYTES);
-        let silence = self.server.config.config().server.idle_timeout_s.duration();
-        let client = Arc::clone(&self.client);
+        self.decoder.set_limits(self.server.config.resp_limits());
+        let silence = self.server.config.now().server.idle_timeout_s.duration();
         let read = tokio::select! {
+            biased;
             read = self.stream.read_buf(&mut self.input) => read?,
-            () = client.killed() => 0,
+            () = self.client.killed() => 0,
             () = silent_for(silence) => 0,
         };
         self.server.telemetry.counters.net_input_bytes.add(read as u64);
@@ -103,13 +123,25 @@ impl Connection {
                 Ok(None) => break,
                 Err(error) => {
                     self.flush().await;
-                    self.reply(&Reply::Error(error.into()));
-                    self.closing = true;
+                    self.refuse(error);
                 }
             }
         }
         self.flush().await;
         Ok(())
+    }
+
+    /// After bytes that are no request there is no next one to be found.
+    fn refuse(&mut self, error: ProtocolError) {
+        self.closing = true;
+        match error {
+            // As Redis does: whoever sends that much does not listen.
+            ProtocolError::Request => {
+                self.server.telemetry.counters.input_limit_disconnections.increment();
+                tracing::warn!(client = %self.client.describe(), "closed: query buffer limit");
+            }
+            error => self.reply(&Reply::Error(error.into())),
+        }
     }
 
     async fn request(&mut self, request: Request) -> io::Result<()> {
@@ -134,13 +166,13 @@ impl Connection {
     }
 
     async fn carry_out(&mut self, plan: Plan) {
-        let writes = matches!(plan, Plan::Write(_) | Plan::Exec(_));
+        let writes = matches!(plan, Plan::Write(..) | Plan::Exec(_));
         if self.server.pause.holds(writes) {
             self.flush().await;
             self.server.pause.wait(writes).await;
         }
         match plan {
-            Plan::Write(item) => self.join_writes(item).await,
+            Plan::Write(command, item) => self.join_writes(command, item).await,
             Plan::Read(query) => self.join_reads(query).await,
             Plan::Reply(reply) => {
                 self.flush().await;
@@ -169,15 +201,14 @@ impl Connection {
         }
     }
 
-    async fn join_writes(&mut self, item: Item) {
-        if !matches!(self.run, Run::Writes { .. }) {
+    async fn join_writes(&mut self, command: &'static Command, item: Item) {
+        if !matches!(self.run, Run::Writes(_)) {
             self.flush().await;
-            self.run = Run::Writes { items: Vec::new(), bytes: 0 };
+            self.run = Run::Writes(Writes::default());
         }
-        let Run::Writes { items, bytes } = &mut self.run else { return };
-        *bytes += item.requests.iter().flat_map(|r| &r.args).map(Bytes::len).sum::<usize>();
-        items.push(item);
-        if items.len() >= RUN_COMMANDS_MAX || *bytes >= RUN_BYTES_MAX {
+        let Run::Writes(writes) = &mut self.run else { return };
+        writes.push(command, item);
+        if writes.is_full() {
             self.flush().await;
         }
     }
@@ -202,14 +233,25 @@ impl Connection {
     async fn flush_as(&mut self, protocol: Protocol) {
         match std::mem::replace(&mut self.run, Run::Empty) {
             Run::Empty => {}
-            Run::Writes { items, .. } => {
-                let begun = now();
-                for reply in self.write(&items).await {
-                    self.encode(&reply, protocol);
-                }
-                self.account_writes(&items, begun.elapsed());
+            Run::Writes(writes) => self.write_run(writes, protocol).await,
+            Run::Reads(queries) => self.read_run(&queries, protocol).await,
+        }
+    }
+
+    async fn write_run(&mut self, writes: Writes, protocol: Protocol) {
+        let begun = now();
+        let replies = self.write(&writes.items).await;
+        let took = begun.elapsed();
+        self.server.telemetry.write.total.record(took);
+        let each = took / replies.len().max(1) as u32;
+        let commands = writes.commands.iter().zip(&writes.items);
+        for (reply, (command, item)) in replies.iter().zip(commands) {
+            self.encode(reply, protocol);
+            let request = item.requests.first().map_or(&[][..], |request| &request.args);
+            if reply.is_error() {
+                self.server.telemetry.failed(command.id);
             }
-            Run::Reads(queries) => self.read(&queries, protocol).await,
+            self.account(command, request, each);
         }
     }
 
@@ -223,12 +265,17 @@ impl Connection {
         }
     }
 
-    async fn read(&mut self, queries: &[Query], protocol: Protocol) {
+    async fn read_run(&mut self, queries: &[Query], protocol: Protocol) {
         let replica = self.server.replica.load_full();
+        let Self { server, output, .. } = self;
         let begun = now();
-        for reply in reads::run(&replica, queries).await {
-            self.encode(&reply, protocol);
-        }
+        reads::run(&replica, &server.telemetry, queries, |query, reply| {
+            if reply.is_error() {
+                server.telemetry.failed(query.command.id);
+            }
+            encode(server, reply, protocol, output);
+        })
+        .await;
         let each = begun.elapsed() / queries.len().max(1) as u32;
         for query in queries {
             self.account(query.command, &query.request, each);
@@ -273,20 +320,10 @@ impl Connection {
 
     /// Counts a request that was carried out. In a run, each has taken its share of the time.
     fn account(&self, command: &'static Command, request: &[Bytes], took: Duration) {
-        self.server.telemetry.executed(command.id, took, false);
+        self.server.telemetry.executed(command.id, took);
         let micros = took.as_micros() as u64;
         if self.server.slowlog.is_slow(micros) && !command.is_not_slowlogged() {
             self.server.slowlog.note(micros, request, &self.client);
-        }
-    }
-
-    fn account_writes(&self, items: &[Item], took: Duration) {
-        self.server.telemetry.write.total.record(took);
-        let each = took / items.len().max(1) as u32;
-        for request in items.iter().filter_map(|item| item.requests.first()) {
-            if let Ok(command) = commands::resolve(&request.args) {
-                self.account(command, &request.args, each);
-            }
         }
     }
 
@@ -295,31 +332,41 @@ impl Connection {
     }
 
     fn encode(&mut self, reply: &Reply, protocol: Protocol) {
-        if let Reply::Error(error) = reply {
-            self.server.telemetry.error(&error.to_string());
-        }
-        resp::encode(reply, protocol, &mut self.output);
+        encode(&self.server, reply, protocol, &mut self.output);
     }
 
     /// Writes what is ready. A client that does not read holds up itself alone, for a while.
     async fn write_out(&mut self) -> io::Result<()> {
-        let limit = self.server.config.output_bytes_max();
-        if limit > 0 && self.output.len() > limit {
-            tracing::warn!(client = %self.client.describe(), "closed: output buffer limit");
-            return Err(io::Error::other("output buffer limit"));
+        let limit = self.server.config.now().server.output_limits.normal;
+        let is_over = |limit: usize| limit > 0 && self.output.len() > limit;
+        if is_over(limit.hard.as_usize()) {
+            return Err(self.give_up("output buffer limit"));
         }
+        let is_soft = is_over(limit.soft.as_usize());
+        let patience = if is_soft { limit.soft_s.duration() } else { STALL_MAX };
         let write = self.stream.write_all(&self.output);
-        match tokio::time::timeout(STALL_MAX, write).await {
+        match tokio::time::timeout(patience, write).await {
             Ok(written) => written?,
-            Err(_) => {
-                tracing::warn!(client = %self.client.describe(), "closed: does not read");
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+            Err(_) => return Err(self.give_up("replies are not read")),
         }
         self.server.telemetry.counters.net_output_bytes.add(self.output.len() as u64);
         self.output.clear();
         Ok(())
     }
+
+    /// Says why a client that does not read its replies is disconnected.
+    fn give_up(&self, reason: &'static str) -> io::Error {
+        self.server.telemetry.counters.output_limit_disconnections.increment();
+        tracing::warn!(client = %self.client.describe(), "closed: {reason}");
+        io::Error::other(reason)
+    }
+}
+
+fn encode(server: &Server, reply: &Reply, protocol: Protocol, output: &mut BytesMut) {
+    if let Reply::Error(error) = reply {
+        server.telemetry.error(&error.to_string());
+    }
+    resp::encode(reply, protocol, output);
 }
 
 /// How long a client may leave its replies unread while more of them wait.
@@ -333,10 +380,7 @@ async fn silent_for(limit: Duration) {
 }
 
 fn decoder(server: &Server) -> Decoder {
-    let config = server.config.config();
-    let limits =
-        Limits { bulk_bytes_max: config.server.bulk_bytes_max.0 as usize, ..Limits::default() };
-    let mut decoder = Decoder::new(limits);
+    let mut decoder = Decoder::new(server.config.resp_limits());
     decoder.set_authenticated(!server.requires_password());
     decoder
 }

@@ -7,28 +7,40 @@
 use bytes::Bytes;
 use raft::ReadError;
 use resp::{Reply, ReplyError};
-use storage::View;
+use storage::{Lookups, View};
 
-use super::Replica;
+use super::{Replica, now};
 use crate::commands;
 use crate::router::wall_clock_ms;
 use crate::session::Query;
+use crate::telemetry::Metrics;
 
 /// By log time alone, whatever the clock says.
 const LOG_TIME: u64 = 0;
 
-/// Answers the queries, all behind one barrier.
-pub async fn run(replica: &Replica, queries: &[Query]) -> Vec<Reply> {
-    if let Err(error) = barrier(replica).await {
-        return vec![Reply::Error(error); queries.len()];
+/// Answers the queries in their order, all behind one barrier.
+pub async fn run(
+    replica: &Replica,
+    telemetry: &Metrics,
+    queries: &[Query],
+    mut reply: impl FnMut(&Query, &Reply),
+) {
+    let begun = now();
+    let confirmed = barrier(replica).await;
+    let read = now();
+    telemetry.read.barrier.record(read - begun);
+    if let Err(error) = confirmed {
+        let error = Reply::Error(error);
+        return queries.iter().for_each(|query| reply(query, &error));
     }
-    let mut replies = Vec::with_capacity(queries.len());
-    answer(replica, queries, &mut replies, wall_clock_ms());
-    if replies.len() < queries.len() {
+    let answered = answer(replica, queries, wall_clock_ms(), telemetry, &mut reply);
+    if answered < queries.len() {
         replica.router.push_time().await;
-        answer(replica, queries, &mut replies, LOG_TIME);
+        answer(replica, &queries[answered..], LOG_TIME, telemetry, &mut reply);
     }
-    replies
+    let end = now();
+    telemetry.read.read.record(end - read);
+    telemetry.read.total.record(end - begun);
 }
 
 /// The versions of keys, for WATCH.
@@ -71,25 +83,36 @@ fn unreadable(error: &ReadError) -> ReplyError {
     ReplyError::Raw(format!("CLUSTERDOWN cannot read: {error}"))
 }
 
-/// Answers queries until one of them needs log time to be pushed.
-fn answer(replica: &Replica, queries: &[Query], replies: &mut Vec<Reply>, clock: u64) {
+/// Answers queries until one of them needs log time to be pushed; returns how many it answered.
+fn answer(
+    replica: &Replica,
+    queries: &[Query],
+    clock: u64,
+    telemetry: &Metrics,
+    reply: &mut impl FnMut(&Query, &Reply),
+) -> usize {
     let store = replica.current.load();
-    let mut queries = queries.iter().skip(replies.len()).peekable();
-    while let Some(first) = queries.peek() {
-        let view = store.view(first.db, clock);
-        let db = first.db;
-        while let Some(query) = queries.next_if(|q| q.db == db) {
-            let reply = answer_one(&view, query);
+    let seed: u64 = rand::random();
+    let mut answered = 0;
+    for run in queries.chunk_by(|one, next| one.db == next.db) {
+        let view = store.view(run[0].db, clock);
+        for query in run {
+            let answer = answer_one(&view, query, seed.wrapping_add(answered as u64));
             if view.needs_time() {
-                return;
+                return answered;
             }
-            replies.push(reply);
+            reply(query, &answer);
+            answered += 1;
         }
+        let Lookups { hits, misses } = view.lookups();
+        telemetry.counters.keyspace_hits.add(hits);
+        telemetry.counters.keyspace_misses.add(misses);
     }
+    answered
 }
 
-fn answer_one(view: &View<'_>, query: &Query) -> Reply {
-    match query.command.answer(view, &query.request, rand::random()) {
+fn answer_one(view: &View<'_>, query: &Query, seed: u64) -> Reply {
+    match query.command.answer(view, &query.request, seed) {
         Ok(reply) => reply,
         Err(commands::Error::Reply(error)) => Reply::Error(error),
         Err(commands::Error::Fault(fault)) => crate::node::fatal(&fault),

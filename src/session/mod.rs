@@ -27,7 +27,7 @@ pub enum Plan {
     /// Read from one state, behind the read barrier.
     Read(Query),
     /// Put into the log.
-    Write(Item),
+    Write(&'static Command, Item),
     /// Run a transaction.
     Exec(Exec),
     /// Note the versions of these keys.
@@ -175,7 +175,7 @@ impl Session {
             }
             Handler::Write { check, .. } => {
                 check(args)?;
-                return Ok(Plan::Write(self.item(request)));
+                return Ok(Plan::Write(command, self.item(request)));
             }
             Handler::Session(parse) => {
                 let verb = parse(args)?;

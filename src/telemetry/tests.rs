@@ -6,8 +6,9 @@ use std::sync::Arc;
 #[test]
 fn the_text_has_every_number() {
     let metrics = Arc::new(Metrics::new(["get", "config|get"]));
-    metrics.executed(0, Duration::from_micros(30), false);
-    metrics.executed(0, Duration::from_micros(300), true);
+    metrics.executed(0, Duration::from_micros(30));
+    metrics.executed(0, Duration::from_micros(300));
+    metrics.failed(0);
     metrics.rejected(1);
     metrics.error("WRONGTYPE Operation against a key");
     metrics.gauges.clients_connected.add(3);
@@ -48,7 +49,8 @@ fn kinds_of_errors_are_bounded() {
 #[test]
 fn reset_forgets_counts_and_keeps_levels() {
     let metrics = Metrics::new(["get"]);
-    metrics.executed(0, Duration::from_micros(30), true);
+    metrics.executed(0, Duration::from_micros(30));
+    metrics.failed(0);
     metrics.gauges.clients_connected.add(1);
     metrics.error("ERR x");
     metrics.reset();

@@ -62,7 +62,7 @@ pub use stats::{DbStats, Stats};
 pub use store::Store;
 pub use touched::Touched;
 pub use txn::{Savepoint, Txn, TxnRng};
-pub use view::View;
+pub use view::{Lookups, View};
 
 /// Milliseconds since 1970, or a span of them.
 pub type Millis = u64;

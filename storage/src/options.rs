@@ -9,8 +9,10 @@ use rocksdb::{Cache as BlockCache, WriteBufferManager};
 use crate::cache::Cache;
 
 const MIB: usize = 1 << 20;
-/// Memtables beyond this only make their own lookups slower.
+/// Memtables beyond this only make their own lookups, and a restart, slower.
 const MEMTABLE_BYTES_MAX: usize = 256 * MIB;
+/// A drain of more than this gains nothing and holds up a snapshot for longer.
+const DIRTY_BYTES_MAX: usize = 64 * MIB;
 
 /// How one store works. None of it changes what the store answers, so replicas may differ in it.
 #[derive(Debug, Clone)]
@@ -72,9 +74,11 @@ pub struct Budget {
 
 impl Budget {
     fn divide(memory_bytes: usize) -> Self {
-        let part = memory_bytes / 24;
-        let memtables = (3 * part).min(MEMTABLE_BYTES_MAX);
-        Self { dirty: 3 * part, rows: 8 * part, blocks: 4 * part, memtables }
+        let eighth = memory_bytes / 8;
+        let memtables = eighth.min(MEMTABLE_BYTES_MAX);
+        let dirty = eighth.min(DIRTY_BYTES_MAX);
+        let blocks = (memory_bytes - memtables - 3 * dirty) / 3;
+        Self { dirty, rows: 2 * blocks, blocks, memtables }
     }
 }
 

@@ -34,6 +34,16 @@ pub struct View<'a> {
     space: Option<u32>,
     clock: Millis,
     needs_time: Cell<bool>,
+    lookups: Cell<Lookups>,
+}
+
+/// How often keys were looked up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// Keys that were there.
+    pub hits: u64,
+    /// Keys that were not.
+    pub misses: u64,
 }
 
 enum Source<'a> {
@@ -55,7 +65,15 @@ impl<'a> View<'a> {
     }
 
     fn new(core: &'a Core, source: Source<'a>, db: u32, clock: Millis) -> Self {
-        let mut view = Self { core, source, db, space: None, clock, needs_time: Cell::new(false) };
+        let mut view = Self {
+            core,
+            source,
+            db,
+            space: None,
+            clock,
+            needs_time: Cell::new(false),
+            lookups: Cell::default(),
+        };
         view.select(db);
         view
     }
@@ -80,6 +98,11 @@ impl<'a> View<'a> {
     /// reader must push log time past its clock and read again.
     pub fn needs_time(&self) -> bool {
         self.needs_time.get()
+    }
+
+    /// How often keys were looked up in this view.
+    pub fn lookups(&self) -> Lookups {
+        self.lookups.get()
     }
 
     /// What is known of a key without its value.
@@ -133,6 +156,14 @@ impl<'a> View<'a> {
 
     /// The row and decoded header of a key that exists.
     pub(crate) fn entry(&self, key: &[u8]) -> Result<Option<(Row, Entry)>> {
+        let found = self.find(key)?;
+        let Lookups { hits, misses } = self.lookups.get();
+        let hit = u64::from(found.is_some());
+        self.lookups.set(Lookups { hits: hits + hit, misses: misses + 1 - hit });
+        Ok(found)
+    }
+
+    fn find(&self, key: &[u8]) -> Result<Option<(Row, Entry)>> {
         let Some(space) = self.space else { return Ok(None) };
         let meta = RowKey::meta(space, key);
         let Some(row) = self.row(Column::Meta, meta.bytes())? else { return Ok(None) };

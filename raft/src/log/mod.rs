@@ -59,6 +59,8 @@ type Result<T, E = LogError> = std::result::Result<T, E>;
 
 /// Called with the reason when the log has failed.
 pub type OnFatal = Arc<dyn Fn(&LogError) + Send + Sync>;
+/// Called after every sync, on the log's own thread.
+pub type OnSync = Arc<dyn Fn(Duration) + Send + Sync>;
 /// Called with every entry before it is appended.
 pub type OnAppend = Arc<dyn Fn(&Entry) + Send + Sync>;
 
@@ -87,6 +89,8 @@ pub struct WalOptions {
     pub unsynced_wait: Duration,
     /// What to do when the log has failed. The default ends the process.
     pub on_fatal: OnFatal,
+    /// Told how long each group of records took from its first record until it was durable.
+    pub on_sync: OnSync,
 }
 
 impl Default for WalOptions {
@@ -102,6 +106,7 @@ impl Default for WalOptions {
             pending_bytes: 256 << 20,
             unsynced_wait: Duration::from_millis(200),
             on_fatal: Arc::new(stop_the_process),
+            on_sync: Arc::new(|_| {}),
         }
     }
 }

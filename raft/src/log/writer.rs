@@ -438,8 +438,9 @@ impl Writer {
 
     fn finish(&self, chunk: Chunk, took: Duration) {
         let durable = chunk.end();
-        let Chunk { mut bytes, waiters, appends, .. } = chunk;
+        let Chunk { mut bytes, waiters, appends, since, .. } = chunk;
         self.counters.synced(bytes.len() as u64, appends, took);
+        (self.options.on_sync)(since.elapsed());
         self.progress.send_modify(|progress| progress.durable = durable);
         for waiter in waiters {
             (waiter.done)(Ok(()));

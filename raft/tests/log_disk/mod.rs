@@ -374,7 +374,7 @@ fn entry(rng: &mut StdRng, log_id: LogId) -> Entry {
     let byte = rng.random();
     let payload = match rng.random_bool(0.1) {
         true => Payload::Blank,
-        false => Payload::Normal(Command(Bytes::from(vec![byte; length]))),
+        false => Payload::Normal(Command::from(Bytes::from(vec![byte; length]))),
     };
     Entry { log_id, payload }
 }

@@ -170,7 +170,7 @@ fn ratios_of(usage: &Usage) -> [(&'static str, f64); 6] {
 
 /// MEMORY DOCTOR.
 pub fn doctor(server: &Server) -> Reply {
-    let findings = findings(&Usage::of(server), server.config.config().storage.memory_bytes.0);
+    let findings = findings(&Usage::of(server), server.config.config().memory_bytes());
     let text = match findings.as_slice() {
         [] => "No problem with memory was found.\n".to_owned(),
         findings => findings.iter().map(|finding| format!("* {finding}\n")).collect(),

@@ -72,6 +72,7 @@ impl Disk {
             peers: peers.clone(),
             options,
             on_fault: Arc::new(|fault| panic!("{fault}")),
+            on_stage: raft::unwatched(),
         };
         let consensus = Consensus::open(setup).await.expect("opens");
         service.register(consensus.clone());

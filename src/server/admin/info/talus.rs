@@ -54,9 +54,6 @@ fn counters(metrics: &Metrics) -> Vec<Field> {
     let counters = &metrics.counters;
     vec![
         field("entries_proposed", counters.entries_proposed.get()),
-        field("items_proposed", counters.items_proposed.get()),
-        field("entries_applied", counters.entries_applied.get()),
-        field("read_rounds", counters.read_rounds.get()),
         field("requests_forwarded", counters.requests_forwarded.get()),
         field("busy_replied", counters.busy_replied.get()),
         field("uncertain_replied", counters.uncertain_replied.get()),
