@@ -140,7 +140,6 @@ impl Peers {
 pub fn server() -> tonic::transport::Server {
     let options = PeerOptions::default();
     tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(options.keepalive))
         .http2_keepalive_timeout(Some(options.keepalive_timeout))
         .initial_stream_window_size(STREAM_WINDOW)

@@ -15,7 +15,7 @@ use resp::ReplyError;
 use storage::{Shared, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 
 use super::data_failure;
 use super::identity::{DataDir, Identity, Life};
@@ -199,7 +199,8 @@ impl Parts {
             let Ok(listener) = listener.into_std() else { continue };
             self.peers.handle().spawn(async move {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
-                let incoming = TcpListenerStream::new(listener);
+                // The server's own setting covers only sockets it accepts itself.
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
                 if let Err(error) = router.serve_with_incoming(incoming).await {
                     super::fatal(&error);
                 }
