@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/talus/target
 
 BUILD_PACKAGES := gcc g++ make libclang-dev
 TEST_PACKAGES  := redis-server redis-tools
-BENCH_PACKAGES := redis-server redis-tools
+BENCH_PACKAGES := redis-server redis-tools etcd-server etcd-client
 # One profile for everything: another one would be another build of RocksDB.
 CARGO_FLAGS := --workspace --locked --release
 ARGS ?=
@@ -29,8 +29,9 @@ lint: setup
 doc: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps --quiet
 
-bench: build setup-bench
-	benches/compare.sh $(CARGO_TARGET_DIR)/release/talus $(ARGS)
+bench: setup-bench
+	cargo build $(CARGO_FLAGS) --bins --example load
+	benches/compare.sh $(CARGO_TARGET_DIR)/release $(ARGS)
 
 fix:
 	cargo fmt --all
