@@ -250,11 +250,11 @@ impl Metrics {
         }
     }
 
-    /// The command at `index` was executed.
-    pub fn executed(&self, index: usize, time: Duration) {
-        self.counters.commands_processed.increment();
+    /// The command at `index` was executed so many times, each taking this long.
+    pub fn executed(&self, index: usize, time: Duration, times: usize) {
+        self.counters.commands_processed.add(times as u64);
         if let Some(command) = self.commands.get(index) {
-            command.time.record(time);
+            command.time.record_many(time, times as u64);
         }
     }
 

@@ -102,8 +102,10 @@ async fn appends(
     let id = |index| LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index };
     let (mut next, mut purged, mut row) = (1, 1, vec![]);
     while Instant::now() < counted.1 {
-        let entry =
-            |index| Entry { log_id: id(index), payload: Payload::Normal(Command::from(payload.clone())) };
+        let entry = |index| Entry {
+            log_id: id(index),
+            payload: Payload::Normal(Command::from(payload.clone())),
+        };
         let start = Instant::now();
         let (sender, durable) = C::oneshot();
         let entries: Vec<_> = (next..next + batch).map(entry).collect();

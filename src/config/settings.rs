@@ -241,7 +241,7 @@ settings! {
         /// A single write larger than this is refused, whatever `server.bulk_bytes_max` lets in.
         entry_bytes_max: Bytes = "64mb" .within(MB, 512 * MB);
         /// Log entries proposed and not yet applied, at a time.
-        inflight_entries_max: u32 = "4" .within(1, 4096);
+        inflight_entries_max: u32 = "16" .within(1, 4096);
         /// Batches of this node's writes that are not yet answered by the leader, at a time.
         inflight_batches_max: u32 = "4" .within(1, 4096);
         /// A write not applied within this is answered with `-UNCERTAIN`.

@@ -1,7 +1,8 @@
 //! The leader's packer: batches of all nodes become log entries.
 //!
-//! The price of consensus is per entry, not per command. While earlier entries are on their way,
-//! everything that arrives is gathered into the next one.
+//! The price of consensus is per entry, not per command. While an entry is on its way, everything
+//! that arrives is gathered into the next one. Where that takes long, as between distant places,
+//! nothing waits for longer than [`GATHER_MAX`], and several entries are on their way at once.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -81,7 +82,13 @@ struct State {
     in_flight: usize,
     last_now_ms: u64,
     held: bool,
+    /// A timer is set that pumps.
+    timer: bool,
 }
+
+/// How long commands may wait for the entry before theirs. Longer than an entry takes on a fast
+/// network and disk, short beside what it takes on a slow one.
+const GATHER_MAX: Duration = Duration::from_millis(5);
 
 /// No pause of writes is longer than this.
 const HOLD_MAX: Duration = Duration::from_secs(2);
@@ -147,10 +154,14 @@ impl Packer {
     }
 
     fn pump(&self, state: &mut State) {
-        while !state.held
+        while let Some(oldest) = state.waiting.front()
+            && !state.held
             && state.in_flight < self.inner.limits.entries_in_flight_max
-            && !state.waiting.is_empty()
         {
+            let early = (oldest.since + GATHER_MAX).saturating_duration_since(Instant::now());
+            if state.in_flight > 0 && !early.is_zero() {
+                return self.pump_after(early, state);
+            }
             let stages = &self.inner.telemetry.write;
             let (entry, waiters) = state.pack(self.inner.limits.entry_bytes_max, &stages.queue);
             self.inner.telemetry.counters.entries_proposed.increment();
@@ -160,6 +171,20 @@ impl Packer {
             let packer = self.clone();
             self.inner.runtime.spawn(async move { packer.finish(outcome.await, waiters) });
         }
+    }
+
+    /// Pumps again when what waits has waited long enough, whatever is in flight then.
+    fn pump_after(&self, time: Duration, state: &mut State) {
+        if std::mem::replace(&mut state.timer, true) {
+            return;
+        }
+        let packer = self.clone();
+        self.inner.runtime.spawn(async move {
+            tokio::time::sleep(time).await;
+            let mut state = packer.inner.state.lock();
+            state.timer = false;
+            packer.pump(&mut state);
+        });
     }
 
     fn finish(&self, outcome: Result<Outcome, WriteError>, waiters: Vec<Done>) {

@@ -160,7 +160,9 @@ impl Connection {
             self.output.truncate(written);
         }
         if let Some((command, request)) = self.session.take_spent() {
-            self.account(command, &request, begun.elapsed());
+            let took = begun.elapsed();
+            self.server.telemetry.executed(command.id, took, 1);
+            self.note_if_slow(command, &request, took);
         }
         if self.output.len() >= WRITE_BYTES { self.write_out().await } else { Ok(()) }
     }
@@ -216,7 +218,7 @@ impl Connection {
     async fn join_reads(&mut self, query: Query) {
         if !matches!(self.run, Run::Reads(_)) {
             self.flush().await;
-            self.run = Run::Reads(Vec::new());
+            self.run = Run::Reads(Vec::with_capacity(RUN_USUAL));
         }
         let Run::Reads(queries) = &mut self.run else { return };
         queries.push(query);
@@ -244,15 +246,14 @@ impl Connection {
         let took = begun.elapsed();
         self.server.telemetry.write.total.record(took);
         let each = took / replies.len().max(1) as u32;
-        let commands = writes.commands.iter().zip(&writes.items);
-        for (reply, (command, item)) in replies.iter().zip(commands) {
+        for (reply, command) in replies.iter().zip(&writes.commands) {
             self.encode(reply, protocol);
-            let request = item.requests.first().map_or(&[][..], |request| &request.args);
             if reply.is_error() {
                 self.server.telemetry.failed(command.id);
             }
-            self.account(command, request, each);
         }
+        let words = |item: &'_ Item| item.requests.first().map(|request| request.args.clone());
+        self.account_run(&writes.commands, each, |at| writes.items.get(at).and_then(words));
     }
 
     async fn write(&mut self, items: &[Item]) -> Vec<Reply> {
@@ -277,9 +278,8 @@ impl Connection {
         })
         .await;
         let each = begun.elapsed() / queries.len().max(1) as u32;
-        for query in queries {
-            self.account(query.command, &query.request, each);
-        }
+        let commands: Vec<_> = queries.iter().map(|query| query.command).collect();
+        self.account_run(&commands, each, |at| queries.get(at).map(|query| query.request.clone()));
     }
 
     async fn exec(&mut self, exec: Exec) -> Reply {
@@ -318,9 +318,25 @@ impl Connection {
         }
     }
 
-    /// Counts a request that was carried out. In a run, each has taken its share of the time.
-    fn account(&self, command: &'static Command, request: &[Bytes], took: Duration) {
-        self.server.telemetry.executed(command.id, took);
+    /// Counts the requests of a run, of which each has taken its share of the time. `words` are
+    /// looked up only for the slow log.
+    fn account_run(
+        &self,
+        commands: &[&'static Command],
+        each: Duration,
+        words: impl Fn(usize) -> Option<Request>,
+    ) {
+        for same in commands.chunk_by(|one, next| one.id == next.id) {
+            self.server.telemetry.executed(same[0].id, each, same.len());
+        }
+        if self.server.slowlog.is_slow(each.as_micros() as u64) {
+            for (at, command) in commands.iter().enumerate() {
+                self.note_if_slow(command, &words(at).unwrap_or_default(), each);
+            }
+        }
+    }
+
+    fn note_if_slow(&self, command: &Command, request: &[Bytes], took: Duration) {
         let micros = took.as_micros() as u64;
         if self.server.slowlog.is_slow(micros) && !command.is_not_slowlogged() {
             self.server.slowlog.note(micros, request, &self.client);
@@ -368,6 +384,9 @@ fn encode(server: &Server, reply: &Reply, protocol: Protocol, output: &mut Bytes
     }
     resp::encode(reply, protocol, output);
 }
+
+/// Room for a run of reads that is not unusually long.
+const RUN_USUAL: usize = 16;
 
 /// How long a client may leave its replies unread while more of them wait.
 const STALL_MAX: Duration = Duration::from_secs(60);

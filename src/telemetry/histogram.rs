@@ -29,9 +29,14 @@ impl Default for Histogram {
 impl Histogram {
     /// Adds one duration.
     pub fn record(&self, time: Duration) {
+        self.record_many(time, 1);
+    }
+
+    /// Adds one duration as often as it occurred.
+    pub fn record_many(&self, time: Duration, times: u64) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[bucket_of(ns)].fetch_add(1, Relaxed);
-        self.sum_ns.fetch_add(ns, Relaxed);
+        self.buckets[bucket_of(ns)].fetch_add(times, Relaxed);
+        self.sum_ns.fetch_add(ns.saturating_mul(times), Relaxed);
     }
 
     /// What was recorded so far. Values recorded meanwhile may be missing in part.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 #[test]
 fn the_text_has_every_number() {
     let metrics = Arc::new(Metrics::new(["get", "config|get"]));
-    metrics.executed(0, Duration::from_micros(30));
-    metrics.executed(0, Duration::from_micros(300));
+    metrics.executed(0, Duration::from_micros(30), 1);
+    metrics.executed(0, Duration::from_micros(300), 1);
     metrics.failed(0);
     metrics.rejected(1);
     metrics.error("WRONGTYPE Operation against a key");
@@ -49,7 +49,7 @@ fn kinds_of_errors_are_bounded() {
 #[test]
 fn reset_forgets_counts_and_keeps_levels() {
     let metrics = Metrics::new(["get"]);
-    metrics.executed(0, Duration::from_micros(30));
+    metrics.executed(0, Duration::from_micros(30), 1);
     metrics.failed(0);
     metrics.gauges.clients_connected.add(1);
     metrics.error("ERR x");

@@ -45,7 +45,7 @@ mod tests {
     fn only_what_was_called_is_shown() {
         let metrics = Metrics::new(["get", "config|get", "set"]);
         for micros in [10, 20] {
-            metrics.executed(0, Duration::from_micros(micros));
+            metrics.executed(0, Duration::from_micros(micros), 1);
             if micros > 10 {
                 metrics.failed(0);
             }
