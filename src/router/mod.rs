@@ -130,7 +130,7 @@ impl Router {
         Ok(answer)
     }
 
-    /// Pushes log time forward to the leader's clock, and waits until that is applied.
+    /// Pushes log time forward to the leader's clock, and waits until that is applied there.
     pub async fn push_time(&self) {
         if let Ok(answer) = self.submit(&[]) {
             // An error here leaves log time as it is, which is always a correct time.

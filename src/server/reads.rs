@@ -34,13 +34,22 @@ pub async fn run(
         return queries.iter().for_each(|query| reply(query, &error));
     }
     let answered = answer(replica, queries, wall_clock_ms(), telemetry, &mut reply);
-    if answered < queries.len() {
-        replica.router.push_time().await;
-        answer(replica, &queries[answered..], LOG_TIME, telemetry, &mut reply);
+    if let Some(rest) = queries.get(answered..).filter(|rest| !rest.is_empty()) {
+        match push_time(replica).await {
+            Ok(()) => drop(answer(replica, rest, LOG_TIME, telemetry, &mut reply)),
+            Err(error) => rest.iter().for_each(|query| reply(query, &Reply::Error(error.clone()))),
+        }
     }
     let end = now();
     telemetry.read.read.record(end - read);
     telemetry.read.total.record(end - begun);
+}
+
+/// Pushes log time forward, and waits until that has come to this node: a leader elsewhere answers
+/// before.
+async fn push_time(replica: &Replica) -> Result<(), ReplyError> {
+    replica.router.push_time().await;
+    barrier(replica).await
 }
 
 /// The versions of keys, for WATCH.
@@ -51,7 +60,7 @@ pub async fn versions(replica: &Replica, db: u32, keys: &[Bytes]) -> Result<Vec<
     barrier(replica).await?;
     let mut versions = look_up(replica, db, keys, wall_clock_ms());
     if versions.is_none() {
-        replica.router.push_time().await;
+        push_time(replica).await?;
         versions = look_up(replica, db, keys, LOG_TIME);
     }
     Ok(versions.unwrap_or_default())
