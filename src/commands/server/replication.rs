@@ -91,7 +91,7 @@ pub(super) fn wait_aof(args: &mut Args<'_>) -> Result<AdminVerb, ReplyError> {
     let local = args.integer()?;
     let local = u64::try_from(local).ok().filter(|&local| local <= 1);
     let local = local.ok_or(ReplyError::NotBetween { min: 0, max: 1 })?;
-    let replicas = u64::try_from(args.integer()?).map_err(|_| ReplyError::NotPositive)?;
+    let replicas = args.number_or(ReplyError::NotPositive)?;
     Ok(AdminVerb::WaitAof { local, replicas, timeout_ms: timeout(args)? })
 }
 
