@@ -2,7 +2,8 @@
 //!
 //! The scripts under `scripts/` are recorded from a real Redis and run against every server there
 //! is: Redis itself (so that they cannot drift), Valkey where a binary is named, and Talus, in
-//! RESP2, in RESP3 and with every line wrapped in MULTI and EXEC. `golden/script.rs` has the format.
+//! RESP2, in RESP3 and with every line wrapped in MULTI and EXEC, as one node and as three whose
+//! leader changes between lines. `golden/script.rs` has the format.
 //!
 //! * `GOLDEN=strings/set` runs the scripts whose path contains that.
 //! * `UPDATE_GOLDEN=1` records replies from Redis into the scripts, those `# since: valkey` from
@@ -11,10 +12,13 @@
 //! * `TALUS_VALKEY=/path/to/valkey-server` names a Valkey.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "cluster/mod.rs"]
+#[allow(dead_code, reason = "the tests of clusters need more of it")]
+mod processes;
 #[path = "golden/mod.rs"]
 mod runner;
 
-use runner::{Flavor, Mode, Process, Suite};
+use runner::{Flavor, Mode, Process, Suite, Trio};
 
 fn talus() -> Process {
     Process::talus(env!("CARGO_BIN_EXE_talus").into()).unwrap()
@@ -65,6 +69,14 @@ fn talus_answers_in_resp3() {
 #[test]
 fn talus_answers_within_transactions() {
     Suite::load().run(&mut talus(), Mode::Transaction);
+}
+
+#[test]
+fn talus_answers_on_three_nodes() {
+    let mut trio = Trio::start();
+    Suite::load().run(&mut trio, Mode::Resp2);
+    assert!(trio.moved * 10 >= trio.asked * 9, "leadership moved {} times", trio.moved);
+    trio.assert_equal();
 }
 
 #[test]

@@ -1,14 +1,20 @@
 //! The runner of golden scripts.
 //!
-//! `script` reads and writes the files, `render` shows replies as redis-cli does, `expect` compares
-//! them with what is written, `server` starts processes, `run` brings them together.
+//! `script` reads and writes the files, `clients` carries out their lines, `render` shows replies as
+//! redis-cli does, `expect` compares them with what is written, `run` brings it all together. What
+//! scripts are run against is a `target`: `server` is one process, `trio` three nodes whose leader
+//! changes.
 
+mod clients;
 mod expect;
 mod render;
 mod run;
 mod script;
 mod server;
+mod target;
+mod trio;
 
 pub use run::{Mode, Suite, updating};
 pub use script::Flavor;
 pub use server::Process;
+pub use trio::Trio;

@@ -1,27 +1,20 @@
 //! Scripts against servers.
 //!
-//! All scripts of a run share one server process; before each one everything is flushed, and each
-//! has connections of its own.
+//! All scripts of a run share one target; before each one everything is flushed, and each has
+//! connections of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use resp::client::{Client, Timeouts};
-use resp::{Protocol, Reply};
-
+use super::clients::Clients;
 use super::expect::matches;
-use super::render::{ordered, render};
 use super::script::{Deed, Flavor, Script, Step};
-use super::server::Target;
+use super::target::Target;
 
 /// The types Talus has, as scripts name them in `# needs:`.
 const TALUS_HAS: &[&str] = &[];
-/// No reply of a script takes longer, waits included.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,18 +56,16 @@ impl Suite {
         let begin = Instant::now();
         let (mut ran, mut skipped, mut differences) = (0, BTreeMap::new(), Vec::new());
         for script in &self.scripts {
-            if let Some(reason) = reason_to_skip(script, target.flavor(), mode) {
+            let reason = reason_to_skip(script, target.flavor(), mode);
+            if let Some(reason) = reason.or_else(|| target.refuses(script)) {
                 *skipped.entry(reason).or_insert(0) += 1;
                 continue;
             }
             ran += 1;
             differences.extend(run_script(script, target, mode));
         }
-        let flavor = target.flavor();
-        println!(
-            "{flavor:?} {mode:?}: {ran} scripts in {:?}, skipped {skipped:?}",
-            begin.elapsed()
-        );
+        let (name, took) = (target.name(), begin.elapsed());
+        println!("{name} {mode:?}: {ran} scripts in {took:?}, skipped {skipped:?}");
         let count = differences.len();
         assert!(count == 0, "{count} differences\n{}", differences.join("\n"));
     }
@@ -119,13 +110,17 @@ fn reason_to_skip(script: &Script, flavor: Flavor, mode: Mode) -> Option<String>
 }
 
 fn run_script(script: &Script, target: &mut impl Target, mode: Mode) -> Vec<String> {
+    target.begin(script);
     let mut differences = Vec::new();
     let mut clients = Clients::new(mode);
     if let Err(error) = clients.reset(target) {
         return vec![format!("{}: cannot begin: {error}", script.name)];
     }
-    for step in &script.steps {
-        target.before_step();
+    for (at, step) in script.steps.iter().enumerate() {
+        if matches!(step.deed, Deed::Remark) {
+            continue;
+        }
+        target.before_step(&script.steps[at..]);
         let Some(actual) = clients.step(step, target) else { continue };
         let expected = step.expected(mode == Mode::Resp3);
         if !matches(expected, &actual) {
@@ -165,121 +160,5 @@ fn record_script(script: &mut Script, target: &mut impl Target) {
                 }
             }
         }
-    }
-}
-
-/// The connections of one script, by name.
-struct Clients {
-    mode: Mode,
-    open: BTreeMap<char, Client>,
-    /// Names in order of appearance, which decides where a client connects.
-    names: Vec<char>,
-}
-
-impl Clients {
-    fn new(mode: Mode) -> Self {
-        Self { mode, open: BTreeMap::new(), names: Vec::new() }
-    }
-
-    fn reset(&mut self, target: &impl Target) -> io::Result<()> {
-        let reply = connect(target, 0, Protocol::Resp2)?.request(&["FLUSHALL"])?;
-        if reply == Reply::OK { Ok(()) } else { Err(io::Error::other(format!("{reply:?}"))) }
-    }
-
-    /// Carries out a line. `None` if it has no reply.
-    fn step(&mut self, step: &Step, target: &impl Target) -> Option<Vec<String>> {
-        match &step.deed {
-            Deed::Remark => None,
-            Deed::Advance(time) => {
-                thread::sleep(*time);
-                None
-            }
-            Deed::Request { client, args, unordered } => {
-                let wrapped = self.mode == Mode::Transaction;
-                Some(self.answer(*client, target, |client| {
-                    let reply =
-                        if wrapped { in_transaction(client, args) } else { client.request(args) };
-                    reply.map(|reply| if *unordered { ordered(reply) } else { reply })
-                }))
-            }
-            Deed::Send { client, args } => {
-                let sent = self.client(*client, target).and_then(|client| {
-                    client.send(args)?;
-                    client.flush()
-                });
-                sent.err().map(|error| vec![failure(&error)])
-            }
-            Deed::Raw { client, bytes } => Some(self.answer(*client, target, |client| {
-                client.send_raw(bytes);
-                client.flush()?;
-                client.receive()
-            })),
-            Deed::Receive { client } => Some(self.answer(*client, target, |client| {
-                client.take_push().map_or_else(|| client.receive(), Ok)
-            })),
-        }
-    }
-
-    /// A reply as lines. A connection that fails is dropped: the next line opens another one.
-    fn answer(
-        &mut self,
-        name: char,
-        target: &impl Target,
-        ask: impl FnOnce(&mut Client) -> io::Result<Reply>,
-    ) -> Vec<String> {
-        match self.client(name, target).and_then(ask) {
-            Ok(reply) => render(&reply),
-            Err(error) => {
-                self.open.remove(&name);
-                vec![failure(&error)]
-            }
-        }
-    }
-
-    fn client(&mut self, name: char, target: &impl Target) -> io::Result<&mut Client> {
-        let known = self.names.iter().position(|it| *it == name);
-        let number = known.unwrap_or(self.names.len());
-        if known.is_none() {
-            self.names.push(name);
-        }
-        if !self.open.contains_key(&name) {
-            let resp3 = self.mode == Mode::Resp3;
-            let protocol = if resp3 { Protocol::Resp3 } else { Protocol::Resp2 };
-            self.open.insert(name, connect(target, number, protocol)?);
-        }
-        Ok(self.open.get_mut(&name).expect("just inserted"))
-    }
-}
-
-fn connect(target: &impl Target, number: usize, protocol: Protocol) -> io::Result<Client> {
-    let timeouts = Timeouts { connect: REPLY_TIMEOUT, io: Some(REPLY_TIMEOUT) };
-    let mut client = Client::connect_within(target.addr(number), timeouts)?;
-    if protocol != Protocol::Resp2 {
-        client.hello(protocol)?;
-    }
-    Ok(client)
-}
-
-/// The one reply of a transaction of one request, or the refusal to queue it.
-fn in_transaction(client: &mut Client, args: &[Vec<u8>]) -> io::Result<Reply> {
-    client.request(&["MULTI"])?;
-    let queued = client.request(args)?;
-    if queued.is_error() {
-        client.request(&["DISCARD"])?;
-        return Ok(queued);
-    }
-    match client.request(&["EXEC"])? {
-        Reply::Array(mut replies) if replies.len() == 1 => Ok(replies.remove(0)),
-        other => Ok(other),
-    }
-}
-
-fn failure(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe => "(closed)".to_owned(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "(no reply)".to_owned(),
-        _ => format!("(failed) {error}"),
     }
 }

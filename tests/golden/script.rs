@@ -7,6 +7,7 @@
 //! # talus-only           no other server has this
 //! # resp: 2              only in RESP2 (or 3)
 //! # multi: no            not wrapped in MULTI and EXEC
+//! # cluster: no          not on three nodes; the next line says why
 //! # needs: lists         Talus skips it until it has them
 //!
 //! > SET key "a b"        a request; words and quotes as in redis-cli
@@ -24,6 +25,7 @@
 //! advance 10ms           waits
 //! ```
 //!
+//! In a request, the word `<reply>` stands for the last string that was a reply, to any client.
 //! In replies, `<integer>` stands for any integer, `<10..20>` for one of these, `<any>` for any text
 //! within a line, and a line `...` for any lines.
 
@@ -152,6 +154,14 @@ impl Script {
         flavors
     }
 
+    /// Every request that is sent as one.
+    pub fn requests(&self) -> impl Iterator<Item = &[Vec<u8>]> {
+        self.steps.iter().filter_map(|step| match &step.deed {
+            Deed::Request { args, .. } | Deed::Send { args, .. } => Some(&args[..]),
+            _ => None,
+        })
+    }
+
     /// The server its replies come from.
     pub fn recorded_from(&self) -> Flavor {
         match self.flavors()[..] {
@@ -224,7 +234,7 @@ fn parse_time(text: &str) -> Option<Duration> {
 
 /// `name: value`, or a name alone, in the comments at the top.
 fn headers(text: &str) -> Vec<(String, String)> {
-    const NAMES: [&str; 6] = ["since", "not", "talus-only", "resp", "multi", "needs"];
+    const NAMES: [&str; 7] = ["since", "not", "talus-only", "resp", "multi", "cluster", "needs"];
     let comments = text.lines().map_while(|line| line.strip_prefix("# "));
     comments
         .filter_map(|comment| {

@@ -13,18 +13,10 @@ use resp::client::{Client, Timeouts};
 use tempfile::TempDir;
 
 use super::script::Flavor;
+use super::target::{Link, Target, connect_to};
 
 /// How long a server may take until it takes writes.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What scripts are run against: one process, or whatever answers like one.
-pub trait Target {
-    fn flavor(&self) -> Flavor;
-    /// Where the client of that number connects: on a cluster, each to another node.
-    fn addr(&self, client: usize) -> SocketAddr;
-    /// Called before each line, to disturb.
-    fn before_step(&mut self) {}
-}
 
 /// One server, killed when dropped.
 pub struct Process {
@@ -95,8 +87,8 @@ impl Target for Process {
         self.flavor
     }
 
-    fn addr(&self, _client: usize) -> SocketAddr {
-        self.addr
+    fn connect(&self, _client: usize) -> io::Result<Box<dyn Link>> {
+        connect_to(self.addr)
     }
 }
 
