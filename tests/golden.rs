@@ -2,8 +2,9 @@
 //!
 //! The scripts under `scripts/` are recorded from a real Redis and run against every server there
 //! is: Redis itself (so that they cannot drift), Valkey where a binary is named, and Talus, in
-//! RESP2, in RESP3 and with every line wrapped in MULTI and EXEC, as one node and as three whose
-//! leader changes between lines. `golden/script.rs` has the format.
+//! RESP2, in RESP3 and with every line wrapped in MULTI and EXEC; as one node, as three whose leader
+//! changes between lines, and as sessions over a keyspace without a server. `golden/script.rs` has
+//! the format.
 //!
 //! * `GOLDEN=strings/set` runs the scripts whose path contains that.
 //! * `UPDATE_GOLDEN=1` records replies from Redis into the scripts, those `# since: valkey` from
@@ -18,7 +19,7 @@ mod processes;
 #[path = "golden/mod.rs"]
 mod runner;
 
-use runner::{Flavor, Mode, Process, Suite, Trio};
+use runner::{Flavor, Machine, Mode, Process, Suite, Trio};
 
 fn talus() -> Process {
     Process::talus(env!("CARGO_BIN_EXE_talus").into()).unwrap()
@@ -77,6 +78,13 @@ fn talus_answers_on_three_nodes() {
     Suite::load().run(&mut trio, Mode::Resp2);
     assert!(trio.moved * 10 >= trio.asked * 9, "leadership moved {} times", trio.moved);
     trio.assert_equal();
+}
+
+#[test]
+fn talus_answers_in_process() {
+    for mode in Mode::ALL {
+        Suite::load().run(&mut Machine::new(), mode);
+    }
 }
 
 #[test]

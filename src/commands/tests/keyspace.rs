@@ -10,34 +10,20 @@ use tempfile::TempDir;
 
 use crate::commands::{Command, Error, Handler, Result, SessionVerb, resolve, run};
 
-/// Where a request is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// As the session does: reads on a view, writes in the log.
-    Session,
-    /// Everything in a transaction, as in MULTI.
-    Transaction,
-}
-
 pub struct Keyspace {
     store: Arc<Store>,
     index: u64,
     now: Millis,
     pub db: u32,
-    way: Way,
     _dir: TempDir,
 }
 
 impl Keyspace {
     pub fn new() -> Self {
-        Self::with(Way::Session)
-    }
-
-    pub fn with(way: Way) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let shared = Shared::new(16 << 20);
         let store = Store::open(dir.path(), &Options::default(), &shared).unwrap();
-        Self { store, index: 0, now: 1_700_000_000_000, db: 0, way, _dir: dir }
+        Self { store, index: 0, now: 1_700_000_000_000, db: 0, _dir: dir }
     }
 
     pub fn advance(&mut self, time: Duration) {
@@ -59,7 +45,6 @@ impl Keyspace {
         match command.handler {
             Handler::Session(_) => self.select(command, request),
             Handler::Write { .. } => self.checked(command, request),
-            _ if self.way == Way::Transaction => self.write(|txn| run(txn, request)),
             _ => reply(command.answer(&self.store.view(self.db, self.now), request, self.index)),
         }
     }

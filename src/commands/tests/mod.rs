@@ -1,10 +1,10 @@
-//! Commands on a store, without a server: the golden scripts, the rows, and a few edges.
+//! Commands on a store, without a server: the rows, and a few edges. The golden scripts are run in
+//! this way by `tests/golden.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod effects;
 mod keyspace;
 mod rows;
-mod scripts;
 
 use keyspace::Keyspace;
