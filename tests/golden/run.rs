@@ -42,7 +42,7 @@ pub struct Suite {
 impl Suite {
     /// All scripts, or those the environment names.
     pub fn load() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+        let root = Path::new("tests/scripts");
         let mut paths = Vec::new();
         collect(&root, &mut paths);
         paths.sort();

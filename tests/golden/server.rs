@@ -35,8 +35,9 @@ impl Process {
 
     /// The Valkey named by the environment.
     pub fn valkey() -> io::Result<Option<Self>> {
-        let Some(program) = env::var_os("TALUS_VALKEY") else { return Ok(None) };
-        Self::start(Flavor::Valkey, Path::new(&program), redis_arguments).map(Some)
+        let program = env::var_os("TALUS_VALKEY").map(PathBuf::from);
+        let Some(program) = program.filter(|program| program.is_file()) else { return Ok(None) };
+        Self::start(Flavor::Valkey, &program, redis_arguments).map(Some)
     }
 
     /// One node of Talus.
