@@ -78,6 +78,80 @@ fn files_are_short_and_say_what_they_are() {
     }
 }
 
+/// No function is longer, in lines from its signature to its last brace.
+const FUNCTION_LINES_MAX: usize = 60;
+/// Half of them are no longer: the ordinary function fits in the eye.
+const FUNCTION_LINES_MEDIAN_MAX: usize = 8;
+
+#[test]
+fn functions_are_short() {
+    let mut lengths = Vec::new();
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for (name, length) in functions(&lines) {
+            let place = path.display();
+            assert!(length <= FUNCTION_LINES_MAX, "{place}: {name} has {length} lines");
+            lengths.push(length);
+        }
+    }
+    lengths.sort_unstable();
+    assert!(lengths.len() > 1000, "only {} functions were found", lengths.len());
+    let median = lengths[lengths.len() / 2];
+    assert!(median <= FUNCTION_LINES_MEDIAN_MAX, "the median function has {median} lines");
+}
+
+/// Names and lengths of the functions in a file that rustfmt has formatted: what begins in a column
+/// ends in it.
+fn functions<'a>(lines: &[&'a str]) -> Vec<(&'a str, usize)> {
+    let begins = lines.iter().enumerate();
+    begins.filter_map(|(at, line)| Some((function_name(line)?, length(&lines[at..])))).collect()
+}
+
+fn function_name(line: &str) -> Option<&str> {
+    const BEFORE: [&str; 6] = ["pub", "pub(crate)", "pub(super)", "const", "async", "default"];
+    let (before, name) = line.trim_start().split_once("fn ")?;
+    let begins = before.split_whitespace().all(|word| BEFORE.contains(&word));
+    begins.then(|| name.split(['(', '<']).next().unwrap_or(name))
+}
+
+fn length(lines: &[&str]) -> usize {
+    let indent = lines[0].len() - lines[0].trim_start().len();
+    let ends = |line: &&str| {
+        let (before, rest) = line.split_at_checked(indent).unwrap_or((line, ""));
+        before.trim().is_empty() && (rest.starts_with('}') || is_closed(rest))
+    };
+    1 + lines.iter().position(ends).expect("a function ends")
+}
+
+/// Whether a line in the column of a function is its end: all of it, or a signature alone.
+fn is_closed(line: &str) -> bool {
+    !line.starts_with(' ') && (line.ends_with('}') || line.ends_with(';'))
+}
+
+#[test]
+fn functions_are_found_and_measured() {
+    let text = "\
+trait T {
+    fn signature(
+        a: u8,
+    ) -> u8;
+    fn one() {}
+}
+pub(super) async fn whole<T>()
+where
+    T: Copy,
+{
+    if true {
+    }
+}
+let fn_like = fn_pointer;
+/// Calls fn twice.
+";
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(functions(&lines), [("signature", 3), ("one", 1), ("whole", 7)]);
+}
+
 #[test]
 fn every_command_has_a_script() {
     let scripts = files_below("tests/scripts", "txt");
