@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto::node::v1 as wire;
 
-use crate::types::{Command, Entry, LeaderId, LogId, Membership, Node, Payload, Vote};
+use crate::types::{Entry, LeaderId, LogId, Membership, Node, Payload, Vote};
 
 /// A message that lacks what it must have, or contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -282,7 +282,7 @@ settings! {
         /// Changes are in the log at once; the disk store gets them in bulk, no later than this.
         drain_after_ms: Millis = "5000" .within(10, 60_000);
         /// Size of one write buffer of the disk store, which becomes one file.
-        memtable_bytes: Bytes = "64mb" .within(MB, 4 * GB);
+        memtable_bytes: Bytes = "32mb" .within(MB, 4 * GB);
         /// Strings up to this length are kept with their key, longer ones in chunks.
         inline_bytes_max: Bytes = "64kb" .within(64, 16 * MB);
         /// Keys past their deadline are looked for this often …

@@ -11,8 +11,9 @@ use crate::cache::Cache;
 const MIB: usize = 1 << 20;
 /// Memtables beyond this only make their own lookups, and a restart, slower.
 const MEMTABLE_BYTES_MAX: usize = 256 * MIB;
-/// A drain of more than this gains nothing and holds up a snapshot for longer.
-const DIRTY_BYTES_MAX: usize = 64 * MIB;
+/// A drain of more than this gains nothing; what is not drained has to be applied again after a
+/// crash.
+const DIRTY_BYTES_MAX: usize = 32 * MIB;
 
 /// How one store works. None of it changes what the store answers, so replicas may differ in it.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ impl Default for Options {
             idle_after: Duration::from_millis(200),
             drain_after: Duration::from_secs(5),
             background: true,
-            memtable_bytes: 64 * MIB,
+            memtable_bytes: 32 * MIB,
         }
     }
 }

@@ -89,7 +89,8 @@ pub struct WalOptions {
     pub unsynced_wait: Duration,
     /// What to do when the log has failed. The default ends the process.
     pub on_fatal: OnFatal,
-    /// Told how long each group of records took from its first record until it was durable.
+    /// Told how long each group of records took until it was durable, from when the first of them
+    /// came that somebody waits for.
     pub on_sync: OnSync,
 }
 

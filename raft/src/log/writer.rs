@@ -53,7 +53,8 @@ struct Chunk {
     waiters: Vec<Waiter>,
     /// Urgent waiters, including those that were superseded.
     appends: u64,
-    urgent: bool,
+    /// When the first of them came.
+    urgent_since: Option<Instant>,
     /// When its first record came.
     since: Instant,
 }
@@ -62,7 +63,7 @@ impl Chunk {
     fn new(start: Position, bytes: Vec<u8>) -> Self {
         let Position { segment, offset } = start;
         let since = Instant::now();
-        Self { segment, offset, bytes, waiters: vec![], appends: 0, urgent: false, since }
+        Self { segment, offset, bytes, waiters: vec![], appends: 0, urgent_since: None, since }
     }
 
     fn end(&self) -> Position {
@@ -70,7 +71,9 @@ impl Chunk {
     }
 
     fn wait(&mut self, waiter: Waiter) {
-        self.urgent |= waiter.urgent;
+        if waiter.urgent {
+            self.urgent_since.get_or_insert_with(Instant::now);
+        }
         self.appends += u64::from(waiter.urgent);
         let older = |other: &&mut Waiter| {
             waiter.supersedes.is_some() && other.supersedes == waiter.supersedes
@@ -187,7 +190,7 @@ impl Core {
         if let Some(chunk) = self.full.pop_front() {
             return Some(chunk);
         }
-        let due = self.chunk.urgent || self.closing || self.chunk.since.elapsed() >= unsynced_wait;
+        let due = self.chunk.urgent_since.is_some() || self.closing || self.chunk.since.elapsed() >= unsynced_wait;
         (due && !self.chunk.bytes.is_empty()).then(|| self.take_chunk())
     }
 
@@ -363,7 +366,7 @@ impl Writer {
     /// Something was queued. Records that nobody waits for do not wake the writer each time.
     fn queued(&self, core: MutexGuard<'_, Core>) {
         self.counters.queued.store(core.queued, Relaxed);
-        let wake = core.asleep || core.chunk.urgent || !core.full.is_empty();
+        let wake = core.asleep || core.chunk.urgent_since.is_some() || !core.full.is_empty();
         // Unlocked first: the thread that is woken wants the lock.
         drop(core);
         if wake {
@@ -438,9 +441,9 @@ impl Writer {
 
     fn finish(&self, chunk: Chunk, took: Duration) {
         let durable = chunk.end();
-        let Chunk { mut bytes, waiters, appends, since, .. } = chunk;
+        let Chunk { mut bytes, waiters, appends, urgent_since, .. } = chunk;
         self.counters.synced(bytes.len() as u64, appends, took);
-        (self.options.on_sync)(since.elapsed());
+        urgent_since.into_iter().for_each(|since| (self.options.on_sync)(since.elapsed()));
         self.progress.send_modify(|progress| progress.durable = durable);
         for waiter in waiters {
             (waiter.done)(Ok(()));
