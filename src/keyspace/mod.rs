@@ -10,6 +10,8 @@
 //! * A fault stops the process; it never becomes a reply.
 
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};

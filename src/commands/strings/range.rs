@@ -45,7 +45,7 @@ pub(in crate::commands) fn clamped(start: i64, end: i64, len: u64) -> Range<u64>
         Ok(at) => at,
         Err(_) => len.saturating_sub(at.unsigned_abs()),
     };
-    from_start(start)..from_start(end).saturating_add(1).min(len)
+    from_start(start).min(len)..from_start(end).saturating_add(1).min(len)
 }
 
 #[cfg(test)]
@@ -60,6 +60,8 @@ mod tests {
         assert_eq!(positions(1, 100, 5), 1..5);
         assert_eq!(positions(-1, -100, 5), 0..0);
         assert!(positions(3, 1, 5).is_empty());
+        // Nothing lies beyond the end, so positions can be turned into bits.
+        assert_eq!(positions(i64::MAX, -1, 5), 5..5);
         assert!(positions(0, -1, 0).is_empty());
         // What lies before the start is cut to the first byte, as in Redis.
         assert_eq!(positions(-100, -99, 5), 0..1);

@@ -86,6 +86,10 @@ impl Options {
 
 impl Write for Set {
     fn apply(&self, txn: &mut Txn<'_>) -> Result<Reply> {
+        // A time beyond all clocks is refused even if nothing would be stored.
+        if let Lifetime::Until(expiry) = &self.lifetime {
+            expiry.deadline(txn.now())?;
+        }
         let old = if self.returns_old { txn.string(&self.key)? } else { None };
         let allowed = match self.condition {
             None => true,

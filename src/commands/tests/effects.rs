@@ -76,6 +76,26 @@ fn a_deadline_in_the_past_deletes() {
 }
 
 #[test]
+fn a_time_beyond_all_clocks_is_refused_whatever_the_condition() {
+    let mut keyspace = Keyspace::new();
+    keyspace.ask("SET k v");
+    for line in ["SET k w NX PX 9223372036854775807", "SET new w XX GET EX 9223372036854775"] {
+        let text = refusal(keyspace.ask(line)).to_string();
+        assert_eq!(text, "ERR invalid expire time in 'set' command", "{line}");
+    }
+}
+
+#[test]
+fn bits_are_looked_for_beyond_any_end() {
+    let mut keyspace = Keyspace::new();
+    keyspace.ask("SET k v");
+    for line in ["BITCOUNT k 9223372036854775807 -1", "BITCOUNT none 4611686018427387904 -1"] {
+        assert_eq!(keyspace.ask(line), Reply::Integer(0), "{line}");
+    }
+    assert_eq!(keyspace.ask("BITPOS k 0 9223372036854775807 -1"), Reply::Integer(-1));
+}
+
+#[test]
 fn time_is_the_logs() {
     let mut keyspace = Keyspace::new();
     keyspace.ask("SET k v PX 1500");
