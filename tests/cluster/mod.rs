@@ -1,4 +1,5 @@
 //! Clusters of real processes on loopback, with data that goes away with the test.
+#![allow(dead_code, reason = "every test uses another part of it")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node with data in `dir`, and waits until it answers.
+    /// Starts a node with data below `dir`, and waits until it answers.
     pub fn start(dir: &Path, args: &[&str]) -> Self {
+        Self::start_in(dir.join(format!("node-{}", free_number())), args)
+    }
+
+    /// Starts a node with its data in `dir`, its log beside it, and waits until it answers.
+    pub fn start_in(dir: PathBuf, args: &[&str]) -> Self {
         let mut node = Self {
             port: free_port(),
-            dir: dir.join(format!("node-{}", free_number())),
+            dir,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             child: None,
         };
@@ -41,7 +47,8 @@ impl Node {
         }
     }
 
-    fn spawn(&mut self) {
+    /// Starts the process again, and does not wait for it.
+    pub fn spawn(&mut self) {
         let path = self.dir.with_extension("log");
         let log = std::fs::File::options().create(true).append(true).open(path).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_talus"))
@@ -54,6 +61,16 @@ impl Node {
             .stderr(log)
             .spawn();
         self.child = Some(child.unwrap());
+    }
+
+    /// Whether the process is gone, by itself or not.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
+    /// Everything that the process has said, over all its starts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
     }
 
     /// HOST:PORT for clients.
@@ -152,6 +169,17 @@ impl Cluster {
             cluster.join(&[]);
         }
         cluster.wait_for("all to vote", |c| c.voters() == voters);
+        cluster
+    }
+
+    /// A voter with its data in each of these directories.
+    pub fn start_in(dirs: &[PathBuf], args: &[&str]) -> Self {
+        let founder = Node::start_in(dirs[0].clone(), args);
+        let join = founder.address();
+        let args = [&["--join", join.as_str()], args].concat();
+        let mut cluster = Self { nodes: vec![founder], dir: tempfile::tempdir().unwrap() };
+        cluster.nodes.extend(dirs[1..].iter().map(|dir| Node::start_in(dir.clone(), &args)));
+        cluster.wait_for("all to vote", |c| c.voters() == dirs.len());
         cluster
     }
 
