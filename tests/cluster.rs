@@ -1,20 +1,26 @@
 //! Clusters of real processes: kills, restarts, joins, removals; nothing acknowledged is lost.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "cluster/failover.rs"]
+mod failover;
+#[path = "cluster/join.rs"]
+mod join;
 #[path = "cluster/load.rs"]
 mod load;
+#[path = "cluster/members.rs"]
+mod members;
 #[path = "cluster/mod.rs"]
 mod processes;
+#[path = "cluster/quorum.rs"]
+mod quorum;
+#[path = "cluster/sync.rs"]
+mod sync;
 
 use std::time::Duration;
 
-use load::{Load, assert_found};
+use load::{Counting, Load, assert_found};
 use processes::{Cluster, Node};
 use resp::Reply;
-
-fn addresses(cluster: &Cluster) -> Vec<String> {
-    cluster.nodes.iter().map(Node::address).collect()
-}
 
 fn settle() {
     std::thread::sleep(Duration::from_millis(1500));
@@ -24,7 +30,7 @@ fn settle() {
 fn a_single_node_keeps_what_it_acknowledged_over_kill_9() {
     let mut cluster = Cluster::start(1);
     for round in 0..3 {
-        let load = Load::start(&addresses(&cluster), ["a", "b", "c"][round]);
+        let load = Load::start(&cluster.addresses(), ["a", "b", "c"][round]);
         settle();
         cluster.nodes[0].kill();
         let tallies = load.stop();
@@ -38,7 +44,7 @@ fn a_single_node_keeps_what_it_acknowledged_over_kill_9() {
 #[test]
 fn a_killed_leader_is_replaced_and_rejoins() {
     let mut cluster = Cluster::start(3);
-    let load = Load::start(&addresses(&cluster), "k");
+    let load = Load::start(&cluster.addresses(), "k");
     settle();
     let leader = cluster.await_leader();
     cluster.nodes[leader].kill();
@@ -59,7 +65,7 @@ fn a_killed_leader_is_replaced_and_rejoins() {
 #[test]
 fn killed_followers_and_whole_clusters_come_back() {
     let mut cluster = Cluster::start(3);
-    let load = Load::start(&addresses(&cluster), "f");
+    let load = Load::start(&cluster.addresses(), "f");
     settle();
     let follower = (cluster.await_leader() + 1) % 3;
     cluster.nodes[follower].kill();
@@ -83,33 +89,15 @@ fn killed_followers_and_whole_clusters_come_back() {
 #[test]
 fn increments_count_once_while_leadership_moves() {
     let cluster = Cluster::start(3);
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let counted: i64 = std::thread::scope(|scope| {
-        let writers = cluster.nodes.iter().map(|node| {
-            let stop = &stop;
-            scope.spawn(move || {
-                let mut client = node.client().unwrap();
-                let mut counted = 0;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    match client.request(&["INCR", "counter"]).unwrap() {
-                        Reply::Integer(_) => counted += 1,
-                        reply => panic!("INCR answers {reply:?}"),
-                    }
-                }
-                counted
-            })
-        });
-        let writers: Vec<_> = writers.collect();
-        for _ in 0..4 {
-            std::thread::sleep(Duration::from_millis(700));
-            let leader = cluster.await_leader();
-            let to = cluster.id((leader + 1) % 3).to_string();
-            let (code, text) = cluster.nodes[leader].cli(&["transfer", &to]);
-            assert_eq!(code, 0, "transfer: {text}");
-        }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        writers.into_iter().map(|w| w.join().unwrap()).sum()
-    });
+    let counting = Counting::start(&cluster.addresses(), "counter");
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(700));
+        let leader = cluster.await_leader();
+        let to = cluster.id((leader + 1) % 3).to_string();
+        let (code, text) = cluster.nodes[leader].cli(&["transfer", &to]);
+        assert_eq!(code, 0, "transfer: {text}");
+    }
+    let counted = counting.stop();
     for node in &cluster.nodes {
         assert_eq!(node.ask(&["GET", "counter"]), Reply::bulk(counted.to_string()));
     }
@@ -118,7 +106,7 @@ fn increments_count_once_while_leadership_moves() {
 #[test]
 fn members_leave_and_others_take_their_place() {
     let mut cluster = Cluster::start(3);
-    let load = Load::start(&addresses(&cluster), "m");
+    let load = Load::start(&cluster.addresses(), "m");
     let leader = cluster.await_leader();
     let leaving = (leader + 1) % 3;
     let id = cluster.id(leaving).to_string();
@@ -159,26 +147,6 @@ fn a_replica_follows_for_good_and_leaves_with_its_data() {
     cluster.nodes[1].kill();
     cluster.nodes[1].restart();
     assert_eq!(cluster.nodes[1].ask(&["GET", "own"]), Reply::bulk("4"));
-}
-
-#[test]
-fn without_a_quorum_nothing_is_promised() {
-    let mut cluster = Cluster::start(3);
-    cluster.nodes[0].ask(&["SET", "k", "1"]);
-    let leader = cluster.await_leader();
-    for node in (0..3).filter(|n| *n != leader) {
-        cluster.nodes[node].kill();
-    }
-    std::thread::sleep(Duration::from_secs(2));
-    for request in [vec!["SET", "k", "2"], vec!["GET", "k"]] {
-        let Reply::Error(error) = cluster.nodes[leader].ask(&request) else {
-            panic!("{request:?} was answered without a quorum");
-        };
-        let text = error.to_string();
-        assert!(text.starts_with("CLUSTERDOWN") || text.starts_with("UNCERTAIN"), "{text}");
-    }
-    let (code, text) = cluster.nodes[leader].cli(&["status"]);
-    assert_eq!(code, 2, "status: {text}");
 }
 
 #[test]

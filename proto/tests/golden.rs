@@ -190,10 +190,14 @@ fn the_cluster() {
     check("node.ForwardReply-unknown", reply(Outcome::Unknown("why".into())));
     check("node.ForwardReply-refused", reply(Outcome::Refused("BUSY".into())));
     check("node.ForwardReply-gap", reply(Outcome::Gap(node::Nothing {})));
-    let request = node::JoinRequest { info: Some(info()), cluster: cluster.clone(), replica: true };
-    check("node.JoinRequest", request);
-    let members = vec![member()];
-    check("node.JoinReply", node::JoinReply { cluster, id: 9, members, refused: "no".into() });
+    let info = Some(info());
+    let request = node::JoinRequest { info, cluster: cluster.clone(), replica: true, id: 0 };
+    check("node.JoinRequest", request.clone());
+    check("node.JoinRequest-id", node::JoinRequest { id: 9, ..request });
+    let (members, refused) = (vec![member()], "no".to_owned());
+    let reply = node::JoinReply { cluster, id: 9, members, refused, retry: false };
+    check("node.JoinReply", reply.clone());
+    check("node.JoinReply-retry", node::JoinReply { retry: true, ..reply });
     let request = node::AdminRequest { verb: "members".into(), body: text("{}") };
     check("node.AdminRequest", request);
     check("node.AdminReply", node::AdminReply { status: 200, body: text("{}") });

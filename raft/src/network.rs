@@ -154,6 +154,10 @@ impl Client {
         input: impl Stream<Item = AppendEntriesRequest<Types<S>>> + Send + Unpin + 'static,
     ) -> Result<Answers<S>, RPCError<Types<S>>> {
         let route = self.sender.route(self.target);
+        // openraft pauses after a failure where it makes the next request: before one is asked for,
+        // a member that cannot be reached would be tried without a pause.
+        let mut input = input.peekable();
+        std::pin::Pin::new(&mut input).peek().await;
         let sent = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&sent);
         let requests = input.map(move |request| {

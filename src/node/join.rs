@@ -1,11 +1,13 @@
 //! How a node becomes a member of a cluster that exists.
 //!
-//! It asks any member, as a Redis client would, who leads and where; the leader gives it an id and
+//! It asks any member, as a Redis client would, who leads and where; the leader gives it an id, then
 //! adds it as a learner; from then on it is sent the log. Once it has caught up it asks to vote.
+//! Until it is added it starts over whenever the leader changes or an answer is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proto::node::v1::cluster_client::ClusterClient;
 use proto::node::v1::{AdminRequest, JoinRequest, NodeInfo};
 use raft::{ClusterId, Node, NodeId, Peers, Purpose};
@@ -35,7 +37,7 @@ struct Member {
 pub(super) enum JoinError {
     /// The leader refused, and will again.
     Refused(String),
-    /// Nobody could be asked, or there is no leader now.
+    /// Nobody could be asked, or whoever was asked cannot say yes now.
     NotNow(String),
 }
 
@@ -53,51 +55,97 @@ impl From<String> for JoinError {
     }
 }
 
-/// How long one member may take to answer.
+/// How long one node may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Between two rounds of asking.
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// Asks the cluster behind `address` for membership.
-///
-/// # Errors
-/// Why it is not to be had, in one line.
-pub(super) async fn join(
-    peers: &Peers,
-    address: &str,
-    node: &Node,
-    replica: bool,
-) -> Result<Identity, JoinError> {
-    let members = ask_members(address.to_owned()).await?;
-    let leader = members
-        .leader
-        .and_then(|id| members.members.iter().find(|m| m.id == id))
-        .ok_or_else(|| format!("the cluster behind {address} has no leader now"))?;
-    let channel = peers
-        .channel_for(&leader.rpc, Purpose::Service)
-        .map_err(|error| format!("the leader's address: {error}"))?;
-    let info = NodeInfo {
-        resp: node.resp.clone(),
-        rpc: node.rpc.clone(),
-        http: node.http.clone(),
-        ..NodeInfo::default()
-    };
-    let request = JoinRequest { info: Some(info), cluster: bytes::Bytes::new(), replica };
-    let reply = ClusterClient::new(channel)
-        .join(request)
-        .await
-        .map_err(|status| format!("the leader at {}: {}", leader.rpc, status.message()))?
-        .into_inner();
-    if !reply.refused.is_empty() {
-        return Err(JoinError::Refused(reply.refused));
+/// A node that asks for membership.
+pub(super) struct Joiner<'a> {
+    peers: &'a Peers,
+    node: Node,
+    /// The cluster that gave this node an id, and the id. It is kept while asking, so that an
+    /// answer that gets lost leaves no member behind that nobody is.
+    given: Option<(ClusterId, NodeId)>,
+}
+
+impl<'a> Joiner<'a> {
+    pub fn new(peers: &'a Peers, node: Node) -> Self {
+        Self { peers, node, given: None }
     }
-    let cluster: [u8; 16] = reply
-        .cluster
-        .as_ref()
-        .try_into()
-        .map_err(|_| "the leader sent no cluster id".to_owned())?;
-    let mut identity = Identity::new(ClusterId(cluster), reply.id, members.cluster_name);
-    identity.joining = !replica;
-    identity.replica = replica;
-    Ok(identity)
+
+    /// Asks the clusters behind `addresses` in turn, until one lets it in, one refuses for good,
+    /// or `limit` is over.
+    ///
+    /// # Errors
+    /// Why membership is not to be had, in one line.
+    pub async fn join(
+        mut self,
+        addresses: &[String],
+        limit: Duration,
+    ) -> Result<Identity, JoinError> {
+        let deadline = crate::server::now() + limit;
+        loop {
+            let mut reasons = Vec::new();
+            for address in addresses {
+                match self.join_behind(address).await {
+                    Err(JoinError::NotNow(reason)) => reasons.push(reason),
+                    outcome => return outcome,
+                }
+            }
+            if crate::server::now() > deadline {
+                return Err(JoinError::NotNow(reasons.join("; ")));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn join_behind(&mut self, address: &str) -> Result<Identity, JoinError> {
+        let members = ask_members(address.to_owned()).await?;
+        let leader = members
+            .leader
+            .and_then(|id| members.members.iter().find(|m| m.id == id))
+            .ok_or_else(|| format!("the cluster behind {address} has no leader now"))?;
+        if self.given.is_none() {
+            self.given = Some(self.ask(leader).await?);
+        }
+        let (cluster, id) = self.ask(leader).await?;
+        let mut identity = Identity::new(cluster, id, members.cluster_name);
+        identity.joining = !self.node.replica;
+        identity.replica = self.node.replica;
+        Ok(identity)
+    }
+
+    /// Asks for an id, or to be added under the one that was given.
+    async fn ask(&self, leader: &Member) -> Result<(ClusterId, NodeId), JoinError> {
+        let at_leader = |why: &str| format!("the leader at {}: {why}", leader.rpc);
+        let channel = self.peers.channel_for(&leader.rpc, Purpose::Service);
+        let channel = channel.map_err(|error| at_leader(&error.to_string()))?;
+        let mut client = ClusterClient::new(channel);
+        let reply = tokio::time::timeout(ANSWER_MAX, client.join(self.request()))
+            .await
+            .map_err(|_| at_leader("no answer in time"))?
+            .map_err(|status| at_leader(status.message()))?
+            .into_inner();
+        match reply.refused.as_str() {
+            "" => {}
+            why if reply.retry => return Err(JoinError::NotNow(at_leader(why))),
+            why => return Err(JoinError::Refused(why.to_owned())),
+        }
+        let cluster: [u8; 16] =
+            reply.cluster.as_ref().try_into().map_err(|_| at_leader("no cluster id"))?;
+        Ok((ClusterId(cluster), reply.id))
+    }
+
+    fn request(&self) -> JoinRequest {
+        let Node { resp, rpc, http, replica } = self.node.clone();
+        let info = NodeInfo { resp, rpc, http, ..NodeInfo::default() };
+        let (cluster, id) = match &self.given {
+            Some((cluster, id)) => (Bytes::copy_from_slice(&cluster.0), *id),
+            None => (Bytes::new(), 0),
+        };
+        JoinRequest { info: Some(info), cluster, replica, id }
+    }
 }
 
 async fn ask_members(address: String) -> Result<Members, String> {

@@ -19,7 +19,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::data_failure;
 use super::identity::{DataDir, Identity, Life};
-use super::join::{self, JoinError};
+use super::join::{JoinError, Joiner};
 use crate::cli::Failure;
 use crate::config::{Config, Live};
 use crate::keyspace::{Home, Keyspace};
@@ -95,24 +95,14 @@ impl Parts {
     }
 
     async fn join_any(&self, addresses: &[String], replica: bool) -> Result<Identity, Failure> {
-        let node = self.own_node(replica);
-        let deadline = crate::server::now() + JOIN_MAX;
-        let help = "name a reachable member: --join HOST:PORT";
-        loop {
-            let mut reasons = Vec::new();
-            for address in addresses {
-                match join::join(&self.peers, address, &node, replica).await {
-                    Ok(identity) => return Ok(identity),
-                    Err(JoinError::Refused(reason)) => return Err(Failure::new(reason)),
-                    Err(JoinError::NotNow(reason)) => reasons.push(reason),
-                }
-            }
-            if crate::server::now() > deadline {
-                let reasons = reasons.join("; ");
-                return Err(Failure::new(format!("cannot join: {reasons}")).help(help));
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        let joiner = Joiner::new(&self.peers, self.own_node(replica));
+        joiner.join(addresses, JOIN_MAX).await.map_err(|error| {
+            let help = match error {
+                JoinError::Refused(_) => "a member that is gone: talus cluster remove ID",
+                JoinError::NotNow(_) => "name a reachable member: --join HOST:PORT",
+            };
+            Failure::new(format!("cannot join: {error}")).help(help)
+        })
     }
 
     fn own_node(&self, replica: bool) -> Node {
@@ -218,7 +208,9 @@ impl Parts {
         let old = server.replica.load_full();
         refuse_to_follow(&old)?;
         let address = crate::config::address::join_host_port(host, port);
-        let identity = join::join(&self.peers, &address, &self.own_node(true), true)
+        let joiner = Joiner::new(&self.peers, self.own_node(true));
+        let identity = joiner
+            .join(std::slice::from_ref(&address), FOLLOW_MAX)
             .await
             .map_err(|reason| refused(&format!("cannot follow {address}: {reason}")))?;
         self.close(&old).await;
@@ -284,6 +276,8 @@ impl Parts {
 
 /// How long a node asks for membership: an election passes, or the others have yet to start.
 const JOIN_MAX: Duration = Duration::from_secs(15);
+/// How long REPLICAOF asks for it. Nothing else is asked of the node as a whole meanwhile.
+const FOLLOW_MAX: Duration = Duration::from_secs(3);
 /// How long consensus may take to come to rest.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use proto::node::v1::cluster_client::ClusterClient;
 use proto::node::v1::cluster_server::{Cluster, ClusterServer};
 use proto::node::v1::{
-    AdminReply, AdminRequest, ForwardRequest, JoinReply, JoinRequest, StatusReply, StatusRequest,
+    AdminReply, AdminRequest, ForwardRequest, JoinReply, JoinRequest, NodeInfo, StatusReply,
+    StatusRequest,
 };
-use raft::Node;
+use raft::{MembershipError, Node, NodeId};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::backend;
@@ -54,12 +55,19 @@ impl Cluster for ClusterService {
     }
 
     async fn join(&self, request: Request<JoinRequest>) -> Answer<JoinReply> {
-        let request = request.into_inner();
+        let JoinRequest { info, cluster: believed, replica: is_replica, id } = request.into_inner();
         let replica = self.server.replica.load_full();
-        let reply = admit(&replica, request)
-            .await
-            .unwrap_or_else(|reason| JoinReply { refused: reason, ..JoinReply::default() });
-        Ok(Response::new(reply))
+        let cluster = Bytes::copy_from_slice(&replica.identity.cluster().0);
+        if !believed.is_empty() && believed != cluster {
+            return Ok(Response::new(refuse("this node belongs to another cluster", false)));
+        }
+        let info = info.ok_or_else(|| Status::invalid_argument("no addresses"))?;
+        let NodeInfo { resp, rpc, http, .. } = info;
+        let node = Node { resp, rpc, http, replica: is_replica };
+        Ok(Response::new(match admit(&replica, id, node).await {
+            Ok(id) => JoinReply { cluster, id, ..JoinReply::default() },
+            Err(error) => refuse(&error.to_string(), passes(&error)),
+        }))
     }
 
     async fn admin(&self, request: Request<AdminRequest>) -> Answer<AdminReply> {
@@ -87,12 +95,23 @@ fn answer(status: u32, body: &impl serde::Serialize) -> AdminReply {
     AdminReply { status, body: body.into() }
 }
 
-async fn admit(replica: &Replica, request: JoinRequest) -> Result<JoinReply, String> {
-    let info = request.info.ok_or("the request names no addresses")?;
-    let node = Node { resp: info.resp, rpc: info.rpc, http: info.http, replica: request.replica };
-    let id = replica.consensus.join(node).await.map_err(|error| error.to_string())?;
-    let cluster = Bytes::copy_from_slice(&replica.identity.cluster().0);
-    Ok(JoinReply { cluster, id, ..JoinReply::default() })
+/// Gives an id to a node that has none; adds one that has.
+async fn admit(replica: &Replica, id: NodeId, node: Node) -> Result<NodeId, MembershipError> {
+    let consensus = &replica.consensus;
+    match id {
+        0 => consensus.allocate_node_id().await,
+        id => consensus.add_learner(id, node).await.map(|()| id),
+    }
+}
+
+/// Whether the same may be granted later, by whoever leads then.
+fn passes(error: &MembershipError) -> bool {
+    use MembershipError as E;
+    matches!(error, E::NotLeader { .. } | E::Unavailable | E::InProgress | E::Unknown | E::Stopped)
+}
+
+fn refuse(reason: &str, retry: bool) -> JoinReply {
+    JoinReply { refused: reason.to_owned(), retry, ..JoinReply::default() }
 }
 
 /// How long the leader may take over a change of membership.

@@ -30,10 +30,15 @@ pub struct Load {
 impl Load {
     /// One writer at each of the addresses; each goes on to the next address when one fails.
     pub fn start(addresses: &[String], name: &'static str) -> Self {
+        Self::paced(addresses, name, Duration::ZERO)
+    }
+
+    /// The same, with a pause after each write: a log that grows slowly on a fast machine, too.
+    pub fn paced(addresses: &[String], name: &'static str, pause: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let writers = (0..addresses.len()).map(|at| {
             let (stop, addresses) = (Arc::clone(&stop), addresses.to_vec());
-            std::thread::spawn(move || write(&addresses, at, name, &stop))
+            std::thread::spawn(move || write(&addresses, at, name, pause, &stop))
         });
         Self { stop: Arc::clone(&stop), writers: writers.collect() }
     }
@@ -45,7 +50,13 @@ impl Load {
     }
 }
 
-fn write(addresses: &[String], first: usize, name: &str, stop: &AtomicBool) -> Tally {
+fn write(
+    addresses: &[String],
+    first: usize,
+    name: &str,
+    pause: Duration,
+    stop: &AtomicBool,
+) -> Tally {
     let mut tally = Tally::default();
     let mut at = first;
     let mut client: Option<Client> = None;
@@ -54,6 +65,7 @@ fn write(addresses: &[String], first: usize, name: &str, stop: &AtomicBool) -> T
         if stop.load(Ordering::Relaxed) {
             return tally;
         }
+        std::thread::sleep(pause);
         let Some(open) = client.as_mut() else {
             client = connect(&addresses[at % addresses.len()]);
             at += usize::from(client.is_none());
@@ -79,6 +91,43 @@ fn write(addresses: &[String], first: usize, name: &str, stop: &AtomicBool) -> T
         }
     }
     tally
+}
+
+/// Clients that count one key up, each on one connection, which never fails and never hears of an
+/// error: whatever happens to the cluster, each INCR is done once.
+pub struct Counting {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<i64>>,
+}
+
+impl Counting {
+    /// One client at each of the addresses.
+    pub fn start(addresses: &[String], key: &'static str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients = addresses.iter().map(|address| {
+            let (stop, address) = (Arc::clone(&stop), address.clone());
+            std::thread::spawn(move || count_up(&address, key, &stop))
+        });
+        Self { stop: Arc::clone(&stop), clients: clients.collect() }
+    }
+
+    /// Stops the clients. What they have counted together is the value the key must have.
+    pub fn stop(self) -> i64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.into_iter().map(|client| client.join().unwrap()).sum()
+    }
+}
+
+fn count_up(address: &str, key: &str, stop: &AtomicBool) -> i64 {
+    let mut client = connect(address).unwrap();
+    let mut counted = 0;
+    while !stop.load(Ordering::Relaxed) {
+        match client.request(&["INCR", key]) {
+            Ok(Reply::Integer(_)) => counted += 1,
+            reply => panic!("INCR at {address} answers {reply:?}"),
+        }
+    }
+    counted
 }
 
 fn connect(address: &str) -> Option<Client> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use resp::Reply;
 use resp::client::Client;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A process of `talus serve`. Dropping it kills it.
 pub struct Node {
@@ -17,6 +18,7 @@ pub struct Node {
     dir: PathBuf,
     args: Vec<String>,
     child: Option<Child>,
+    frozen: bool,
 }
 
 impl Node {
@@ -32,6 +34,7 @@ impl Node {
             dir,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             child: None,
+            frozen: false,
         };
         node.restart();
         node
@@ -42,6 +45,8 @@ impl Node {
         self.spawn();
         let begun = Instant::now();
         while self.try_request(&["PING"]).is_err() {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "node {} has ended: {ended:?}", self.port);
             assert!(begun.elapsed() < Duration::from_secs(20), "node {} does not start", self.port);
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -80,10 +85,46 @@ impl Node {
 
     /// kill -9.
     pub fn kill(&mut self) {
+        self.frozen = false;
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// kill -STOP: it answers nobody, and nobody is told.
+    pub fn freeze(&mut self) {
+        self.signal(Signal::STOP);
+        self.frozen = true;
+    }
+
+    /// kill -CONT.
+    pub fn thaw(&mut self) {
+        self.signal(Signal::CONT);
+        self.frozen = false;
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// For whoever must kill it while somebody else holds the node.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().unwrap())
+    }
+
+    fn runs(&self) -> bool {
+        self.child.is_some() && !self.frozen
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Everything that the process has said, over all its starts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
     }
 
     /// SIGTERM; returns the exit code.
@@ -116,17 +157,22 @@ impl Node {
         ureq::get(&url).call().unwrap().body_mut().read_json().unwrap()
     }
 
+    /// What it says of its cluster, if it answers soon.
+    fn status(&self) -> Option<serde_json::Value> {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let url = format!("http://127.0.0.1:{}/v1/cluster", self.port + 1);
+        let request = ureq::get(&url).config().timeout_global(Some(PATIENCE)).build();
+        request.call().ok()?.body_mut().read_json().ok()
+    }
+
     /// `talus cluster ARGS` against this node: exit code and output.
     pub fn cli(&self, args: &[&str]) -> (i32, String) {
-        let url = format!("http://127.0.0.1:{}", self.port + 1);
-        let output = Command::new(env!("CARGO_BIN_EXE_talus"))
-            .arg("cluster")
-            .args(args)
-            .args(["--url", &url])
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+        cli_at(self.port, args)
+    }
+
+    /// A field of INFO that is a number.
+    pub fn number(&self, field: &str) -> u64 {
+        self.info(field).parse().unwrap()
     }
 
     /// A field of INFO.
@@ -145,12 +191,21 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default();
+            let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(15).collect();
             eprintln!("--- node {}", self.port);
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// `talus cluster ARGS` against the node whose Redis clients are served at `port`.
+pub fn cli_at(port: u16, args: &[&str]) -> (i32, String) {
+    let url = format!("http://127.0.0.1:{}", port + 1);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_talus"));
+    let output = command.arg("cluster").args(args).args(["--url", &url]).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Nodes of one cluster.
@@ -163,10 +218,15 @@ pub struct Cluster {
 impl Cluster {
     /// So many voters.
     pub fn start(voters: usize) -> Self {
+        Self::start_with(voters, &[])
+    }
+
+    /// So many voters, with these options.
+    pub fn start_with(voters: usize, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut cluster = Self { nodes: vec![Node::start(dir.path(), &[])], dir };
+        let mut cluster = Self { nodes: vec![Node::start(dir.path(), args)], dir };
         for _ in 1..voters {
-            cluster.join(&[]);
+            cluster.join(args);
         }
         cluster.wait_for("all to vote", |c| c.voters() == voters);
         cluster
@@ -185,8 +245,9 @@ impl Cluster {
 
     /// Starts another node that joins; it need not vote yet.
     pub fn join(&mut self, args: &[&str]) {
-        let join = self.nodes[0].address();
-        let args = [&["--join", join.as_str()], args].concat();
+        let members = self.nodes.iter().filter(|n| n.runs()).map(Node::address);
+        let members = members.collect::<Vec<_>>().join(" ");
+        let args = [&["--join", &members], args].concat();
         self.nodes.push(Node::start(self.dir.path(), &args));
     }
 
@@ -195,10 +256,24 @@ impl Cluster {
         self.dir.path()
     }
 
+    /// What the first node that answers says of the cluster. One that was removed says what was.
     fn status(&self) -> Option<serde_json::Value> {
-        let node = self.nodes.iter().find(|n| n.child.is_some())?;
-        let url = format!("http://127.0.0.1:{}/v1/cluster", node.port + 1);
-        ureq::get(&url).call().ok()?.body_mut().read_json().ok()
+        self.nodes.iter().filter(|n| n.runs()).find_map(Node::status)
+    }
+
+    /// Where clients reach the nodes.
+    pub fn addresses(&self) -> Vec<String> {
+        self.nodes.iter().map(Node::address).collect()
+    }
+
+    /// Waits until every member is there and follows.
+    pub fn await_health(&self) {
+        self.wait_for("health", |c| c.status().is_some_and(|s| s["health"] == "healthy"));
+    }
+
+    /// So many members, voters or not.
+    pub fn members(&self) -> usize {
+        self.status().map_or(0, |s| s["members"].as_array().map_or(0, Vec::len))
     }
 
     /// How many members have a vote.
@@ -212,7 +287,7 @@ impl Cluster {
         let leader = status["leader"].as_u64()?;
         let members = status["members"].as_array()?;
         let address = members.iter().find(|m| m["id"] == leader)?["resp"].as_str()?;
-        self.nodes.iter().position(|n| n.child.is_some() && n.address() == address)
+        self.nodes.iter().position(|n| n.runs() && n.address() == address)
     }
 
     /// The member id of a node.
@@ -251,7 +326,7 @@ impl Cluster {
 }
 
 /// A port whose neighbours for HTTP and gRPC are free too.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = (std::process::id() as u16).wrapping_mul(97) % 9000;
     loop {
