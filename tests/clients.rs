@@ -5,7 +5,6 @@
 //! say so and pass, except in CI.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[allow(dead_code, reason = "shared with tests that need all of it")]
 #[path = "cluster/mod.rs"]
 mod processes;
 
@@ -50,7 +49,7 @@ impl Clients {
     }
 
     fn start(&self, mode: &str, nodes: &[Node]) -> Script {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+        let dir = Path::new("tests/clients");
         let mut command = self.command();
         command.arg(dir.join(self.script)).arg(mode);
         command.args(nodes.iter().map(|node| node.port.to_string()));

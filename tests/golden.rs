@@ -14,7 +14,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "cluster/mod.rs"]
-#[allow(dead_code, reason = "the tests of clusters need more of it")]
 mod processes;
 #[path = "golden/mod.rs"]
 mod runner;

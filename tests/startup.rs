@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "cluster/mod.rs"]
-#[allow(dead_code, reason = "clusters need more")]
 mod processes;
 
 use std::net::TcpListener;

@@ -68,6 +68,6 @@ fn rows_are_as_documented() {
         std::fs::create_dir_all(golden.parent().expect("a parent")).expect("creates");
         std::fs::write(golden, &rows).expect("writes");
     }
-    let expected = std::fs::read_to_string(&golden).expect("the golden file");
+    let expected = std::fs::read_to_string(golden).expect("the golden file");
     assert_eq!(rows, expected);
 }

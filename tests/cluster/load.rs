@@ -1,4 +1,5 @@
 //! Writers that count what was acknowledged.
+#![allow(dead_code, reason = "every test uses another part of it")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

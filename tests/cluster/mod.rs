@@ -73,11 +73,6 @@ impl Node {
         self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
-    /// Everything that the process has said, over all its starts.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
-    }
-
     /// HOST:PORT for clients.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

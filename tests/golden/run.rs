@@ -44,10 +44,10 @@ impl Suite {
     pub fn load() -> Self {
         let root = Path::new("tests/scripts");
         let mut paths = Vec::new();
-        collect(&root, &mut paths);
+        collect(root, &mut paths);
         paths.sort();
         let filter = std::env::var("GOLDEN").unwrap_or_default();
-        let scripts = paths.iter().map(|path| Script::load(&root, path));
+        let scripts = paths.iter().map(|path| Script::load(root, path));
         Self { scripts: scripts.filter(|script| script.name.contains(&filter)).collect() }
     }
 

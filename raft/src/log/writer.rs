@@ -190,7 +190,9 @@ impl Core {
         if let Some(chunk) = self.full.pop_front() {
             return Some(chunk);
         }
-        let due = self.chunk.urgent_since.is_some() || self.closing || self.chunk.since.elapsed() >= unsynced_wait;
+        let due = self.chunk.urgent_since.is_some()
+            || self.closing
+            || self.chunk.since.elapsed() >= unsynced_wait;
         (due && !self.chunk.bytes.is_empty()).then(|| self.take_chunk())
     }
 

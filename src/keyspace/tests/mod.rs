@@ -10,6 +10,7 @@ mod model;
 mod replica;
 mod requests;
 mod sessions;
+mod words;
 
 use std::collections::BTreeSet;
 

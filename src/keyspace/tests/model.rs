@@ -16,17 +16,17 @@ use storage::Store;
 use super::replica::brief;
 use super::requests::{DATABASES, keys};
 use super::sessions::Sessions;
+use super::words::{
+    REFUSED, STRING_BYTES_MAX, bit_offset, database, integer, positive, shown, span,
+};
 use crate::keyspace::{BatchOutcome, Outcome, encode_replies};
 
 type Answer = Result<Reply, &'static str>;
 
-const REFUSED: &str = "";
-const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const OVERFLOW: &str = "ERR increment or decrement would overflow";
 const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 const NO_SUCH_KEY: &str = "ERR no such key";
 const SAME_OBJECT: &str = "ERR source and destination objects are the same";
-const STRING_BYTES_MAX: u64 = 512 << 20;
 
 #[derive(Clone)]
 struct Value {
@@ -274,8 +274,8 @@ impl Data {
                 self.remove(key);
                 Ok(old)
             }
-            (b"MSET", [_, _, ..]) if args.len() % 2 == 0 => Ok(self.set_all(args)),
-            (b"MSETNX", [_, _, ..]) if args.len() % 2 == 0 => self.set_all_new(args),
+            (b"MSET", [_, _, ..]) if args.len().is_multiple_of(2) => Ok(self.set_all(args)),
+            (b"MSETNX", [_, _, ..]) if args.len().is_multiple_of(2) => self.set_all_new(args),
             (b"BITOP", [operation, to, from @ ..]) => self.combine(operation, to, from),
             _ => return None,
         })
@@ -450,7 +450,7 @@ impl Data {
         let moment = self.moment(word, time)?;
         let Some(value) = self.get(key).cloned() else { return Ok(count(0)) };
         let is_allowed = match value.deadline {
-            Some(old) => !nx && !(gt && moment <= old) && !(lt && moment >= old),
+            Some(old) => !(nx || (gt && moment <= old) || (lt && moment >= old)),
             None => !xx && !gt,
         };
         if is_allowed {
@@ -568,40 +568,4 @@ impl Data {
 
 fn count(count: usize) -> Reply {
     Reply::count(count)
-}
-
-/// A word as text; words that are not text are none we know.
-fn shown(word: &Bytes) -> &str {
-    std::str::from_utf8(word).unwrap_or_default()
-}
-
-/// An integer in the one way to write it.
-fn integer(text: &Bytes) -> Result<i64, &'static str> {
-    let number = shown(text).parse::<i64>().map_err(|_| NOT_AN_INTEGER)?;
-    if number.to_string() == *text { Ok(number) } else { Err(NOT_AN_INTEGER) }
-}
-
-fn positive(number: i64) -> Result<i64, &'static str> {
-    if number > 0 { Ok(number) } else { Err(REFUSED) }
-}
-
-/// The milliseconds in `EX 10` or its like.
-fn span(word: &[u8], time: &Bytes) -> Result<i64, &'static str> {
-    let unit = match word {
-        b"EX" | b"EXAT" => 1000,
-        b"PX" | b"PXAT" => 1,
-        _ => return Err(REFUSED),
-    };
-    integer(time)?.checked_mul(unit).ok_or(REFUSED)
-}
-
-fn bit_offset(text: &Bytes) -> Result<usize, &'static str> {
-    let offset = integer(text).ok().and_then(|offset| u64::try_from(offset).ok());
-    let offset = offset.filter(|offset| offset / 8 < STRING_BYTES_MAX).ok_or(REFUSED)?;
-    Ok(offset as usize)
-}
-
-fn database(text: &Bytes) -> Result<u32, &'static str> {
-    let db = integer(text).ok().and_then(|db| u32::try_from(db).ok());
-    db.filter(|db| *db < 16).ok_or(REFUSED)
 }
