@@ -29,7 +29,7 @@ const SETTINGS: &[&str] = &[
     "--set=raft.log_segment_bytes=4mb",
     "--set=raft.snapshot_log_bytes=2mb",
     "--set=raft.log_keep_bytes=1mb",
-    "--set=storage.drain_bytes=1mb",
+    "--set=storage.memory_bytes=32mb",
 ];
 
 /// How long a node may run on after it lost its disk. It notices with its next write to the log,

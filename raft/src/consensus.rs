@@ -231,13 +231,8 @@ impl<S: StateMachine> Consensus<S> {
         let adapter = Adapter::new(jobs, Arc::clone(&snapshots), &options, Arc::clone(&on_stage));
         let raft = Raft::new(node, config, network, observed, adapter).await;
         let raft = raft.map_err(|fatal| OpenError::Refused(fatal.to_string()))?;
-        let rounds = Rounds {
-            raft: raft.clone(),
-            applied: watermark.clone(),
-            sender: sender.clone(),
-            peers: peers.clone(),
-            options: Arc::clone(&options),
-        };
+        let (reads, limits) = (raft.clone(), Arc::clone(&options));
+        let barrier = barrier(reads, watermark.clone(), limits, &sender, &peers);
         let inner = Arc::new(Inner {
             status: status::follow(raft.clone(), watermark.clone()),
             raft,
@@ -246,7 +241,7 @@ impl<S: StateMachine> Consensus<S> {
             options,
             applied: watermark,
             local,
-            barrier: rounds.start(),
+            barrier,
             receiver: Arc::new(Receiver::new(snapshots)),
             changes: tokio::sync::Mutex::new(()),
             worker: Mutex::new(Some(ended)),
@@ -435,6 +430,17 @@ impl<S: StateMachine> Consensus<S> {
         }
         Ok(())
     }
+}
+
+/// Starts the rounds that reads wait for.
+fn barrier<S: StateMachine>(
+    raft: Raft<Types<S>, Adapter<S>>,
+    applied: watch::Receiver<u64>,
+    options: Arc<Options>,
+    sender: &Sender,
+    peers: &Peers,
+) -> Barrier {
+    Rounds { raft, applied, sender: sender.clone(), peers: peers.clone(), options }.start()
 }
 
 type Answer<S> = oneshot::Receiver<(openraft::raft::ClientWriteResult<Types<S>>, Instant)>;

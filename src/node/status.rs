@@ -51,7 +51,7 @@ pub(super) async fn stop(server: &Arc<Server>, parts: &Parts) {
     }
     parts.close(&replica).await;
     let store = replica.current.load_full();
-    let flushed = tokio::task::spawn_blocking(move || store.flush());
+    let flushed = tokio::task::spawn_blocking(move || store.close());
     if let Ok(Err(error)) = flushed.await {
         tracing::warn!(%error, "not everything was flushed; the next start applies it again");
     }

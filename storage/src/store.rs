@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::Millis;
 use crate::core::{Core, Counters};
@@ -21,7 +21,7 @@ use crate::{collect, drain};
 /// One replica of one shard. Any thread may read; one thread writes.
 pub struct Store {
     pub(crate) core: Arc<Core>,
-    drainer: Option<JoinHandle<()>>,
+    drainer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -31,7 +31,7 @@ impl Store {
         let rocks = Rocks::open(dir, options, shared)?;
         let core = Arc::new(Core::new(rocks, options.clone(), shared)?);
         let drainer = if options.background { Some(spawn_drainer(&core)?) } else { None };
-        Ok(Arc::new(Self { core, drainer }))
+        Ok(Arc::new(Self { core, drainer: Mutex::new(drainer) }))
     }
 
     /// The record that was committed last, or found when the store was opened.
@@ -102,6 +102,22 @@ impl Store {
         self.core.drain_and(|| self.core.rocks.flush())
     }
 
+    /// Brings everything to disk and ends all work in the background, even if that fails: what
+    /// still ran when the process ends would run in the ruins of RocksDB.
+    pub fn close(&self) -> Result<()> {
+        let flushed = self.flush();
+        self.end_thread();
+        self.core.rocks.cancel();
+        flushed
+    }
+
+    fn end_thread(&self) {
+        self.core.signal.stop();
+        if let Some(drainer) = self.drainer.lock().take() {
+            let _ = drainer.join();
+        }
+    }
+
     /// The fault a background thread has met, if any. The next commit or drain fails with it, too.
     pub fn check(&self) -> Result<()> {
         self.core.check()
@@ -117,10 +133,7 @@ impl Store {
 impl Drop for Store {
     /// Ends the background thread. What was not drained is not written: it is in the log.
     fn drop(&mut self) {
-        self.core.signal.stop();
-        if let Some(drainer) = self.drainer.take() {
-            let _ = drainer.join();
-        }
+        self.end_thread();
     }
 }
 

@@ -5,6 +5,7 @@ pub mod proxy;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ impl Disk {
         let service = ConsensusService::default();
         let list = Shared::default();
         let options_of_log = WalOptions { on_fatal: Arc::new(|_| ()), ..WalOptions::default() };
-        let (wal, _) = Wal::open(&self.dir.path().join("log"), options_of_log).expect("opens");
+        let wal = open_log(&self.dir.path().join("log"), &options_of_log).await;
         let setup = Setup {
             cluster,
             shard: ShardId(0),
@@ -106,6 +107,17 @@ impl TestNode {
     pub async fn write(&self, text: &str) -> Result<Option<usize>, WriteError> {
         self.consensus.write(Bytes::copy_from_slice(text.as_bytes())).await
     }
+}
+
+/// The threads of a node that was dropped may hold its log for a moment.
+async fn open_log(dir: &Path, options: &WalOptions) -> Wal {
+    for _ in 0..200 {
+        if let Ok((wal, _)) = Wal::open(dir, options.clone()) {
+            return wal;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    Wal::open(dir, options.clone()).expect("opens").0
 }
 
 /// Three voters with a leader.
