@@ -77,6 +77,9 @@ fn isolate(cluster: &mut Cluster, alone: usize, name: &str, cut: Deed, mend: Dee
     assert_eq!(code, 2, "status: {text}");
     to_others(cluster, alone, mend);
     cluster.wait_for("writes", |c| c.nodes[alone].ask(&["SET", name, "x"]) == Reply::OK);
+    // A node that has just come back lags, and says so to readers.
+    let reads = |node: &Node| !node.ask(&["GET", "k"]).is_error();
+    cluster.wait_for("all to read", |c| c.nodes.iter().all(reads));
     for node in &cluster.nodes {
         assert_found(&node.address(), &tallies);
     }
