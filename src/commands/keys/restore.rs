@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use resp::{Reply, ReplyError};
-use storage::Txn;
+use storage::{Millis, Txn};
 
 use super::rdb::decode_string;
 use crate::commands::errors::refuse;
 use crate::commands::{Args, Parse, Result, Write};
+
+/// No deadline is later: PEXPIRETIME has to be able to say it.
+const DEADLINE_MAX: Millis = i64::MAX.cast_unsigned();
 
 /// RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]
 pub(super) struct Restore {
@@ -36,7 +39,8 @@ impl Write for Restore {
             return Err(refuse("BUSYKEY Target key name already exists.").into());
         }
         let base = if self.absolute { 0 } else { txn.now() };
-        let deadline = (self.lifetime > 0).then(|| base.saturating_add(self.lifetime));
+        let deadline = base.saturating_add(self.lifetime).min(DEADLINE_MAX);
+        let deadline = (self.lifetime > 0).then_some(deadline);
         txn.set_string(&self.key, &self.value, deadline)?;
         Ok(Reply::OK)
     }

@@ -127,6 +127,17 @@ fn what_was_dumped_is_restored() {
 }
 
 #[test]
+fn a_lifetime_beyond_all_clocks_can_be_told() {
+    let mut keyspace = Keyspace::new();
+    keyspace.ask("SET k v");
+    let Reply::Bulk(payload) = keyspace.ask("DUMP k") else { panic!("no payload") };
+    let longest = i64::MAX.to_string().into();
+    let restored = keyspace.request(&["RESTORE".into(), "far".into(), longest, payload]);
+    assert_eq!(restored, Reply::OK);
+    assert_eq!(keyspace.ask("PEXPIRETIME far"), Reply::Integer(i64::MAX));
+}
+
+#[test]
 fn databases_are_apart() {
     let mut keyspace = Keyspace::new();
     keyspace.ask("SET k zero");
