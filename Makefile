@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 export TALUS_VALKEY ?= $(VALKEY)
 
 BUILD_PACKAGES := gcc g++ make libclang-dev
-TEST_PACKAGES  := redis-server redis-tools python3-pip python3-venv
+TEST_PACKAGES  := redis-server redis-tools python3-pip python3-venv e2fsprogs mount
 BENCH_PACKAGES := redis-server redis-tools etcd-server etcd-client
 # Clients for tests/clients.rs, which looks for them here. Node.js 18 of Debian 12 is enough for them.
 CLIENTS := $(abspath $(CARGO_TARGET_DIR)/..)/clients
