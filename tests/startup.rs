@@ -4,8 +4,9 @@
 #[path = "cluster/mod.rs"]
 mod processes;
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -137,6 +138,63 @@ fn a_damaged_or_newer_identity_is_not_taken() {
     node.restart();
 }
 
+/// Every file below a directory, with its content.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let below = entries.flat_map(|path| match path.is_dir() {
+        true => contents(&path),
+        false => [(path.clone(), std::fs::read(&path).unwrap())].into(),
+    });
+    below.collect()
+}
+
+#[test]
+fn a_node_whose_files_are_gone_does_not_begin_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::start(dir.path(), &[]);
+    assert_eq!(node.ask(&["SET", "k", "v"]), Reply::OK);
+    node.kill();
+    let whole = node.dir().to_path_buf();
+    let gone: [(&[&str], &str); 5] = [
+        (&["life-1/log", "life-1/shard-0"], "life-1/log: missing"),
+        (&["life-1/log"], "life-1/log: missing"),
+        (&["life-1/log/*"], "the log of this node is missing"),
+        (&["life-1/shard-0"], "life-1/shard-0: missing"),
+        (&["CURRENT"], "CURRENT: missing"),
+    ];
+    for (number, (parts, why)) in gone.into_iter().enumerate() {
+        let copy = dir.path().join(format!("copy-{number}"));
+        assert!(Command::new("cp").arg("-a").args([&whole, &copy]).status().unwrap().success());
+        for part in parts {
+            let path = copy.join(part.trim_end_matches("/*"));
+            std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path)).unwrap();
+            if part.ends_with("/*") {
+                std::fs::create_dir(&path).unwrap();
+            }
+        }
+        let before = contents(&copy);
+        let port = node.port.to_string();
+        assert_refused(&["--port", &port, "--data-dir", copy.to_str().unwrap()], why);
+        assert_eq!(contents(&copy), before, "something was written");
+    }
+    node.restart();
+    assert_eq!(node.ask(&["GET", "k"]), Reply::bulk("v"));
+}
+
+#[test]
+fn a_member_of_one_cluster_is_not_started_into_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (other, mut node) = (Node::start(dir.path(), &[]), Node::start(dir.path(), &[]));
+    node.kill();
+    let before = contents(node.dir());
+    let (port, data) = (node.port.to_string(), node.dir().to_str().unwrap().to_owned());
+    let args = ["--port", &port, "--data-dir", &data, "--join", &other.address()];
+    assert_refused(&args, "belongs to cluster ");
+    assert_eq!(contents(node.dir()), before, "something was written");
+    assert_eq!(other.number("connected_slaves"), 0, "it was added");
+    node.restart();
+}
+
 #[test]
 fn a_wiped_member_does_not_come_back_as_itself() {
     let mut cluster = Cluster::start(3);
@@ -149,8 +207,7 @@ fn a_wiped_member_does_not_come_back_as_itself() {
     let data = cluster.nodes[wiped].dir().to_str().unwrap().to_owned();
     let args = ["--port", &port, "--data-dir", &data, "--join", &join];
     assert_refused(&args, &format!("belongs to node {id}"));
-    let written = std::fs::read_dir(&data).unwrap().map(|e| e.unwrap().file_name());
-    assert!(written.eq(["LOCK"]), "something was written");
+    assert!(is_empty(Path::new(&data)), "something was written");
     assert_eq!(cluster.members(), 3, "it was refused, and added");
     let (code, text) = cluster.nodes[other].cli(&["remove", &id]);
     assert_eq!(code, 0, "{text}");

@@ -82,6 +82,9 @@ pub enum MembershipError {
         /// By how many entries.
         entries: u64,
     },
+    /// What the member lacks is no longer in the log.
+    #[error("node {0} has to receive a snapshot first")]
+    AwaitsSnapshot(NodeId),
     /// The member does not answer.
     #[error("node {0} does not answer")]
     Silent(NodeId),
@@ -350,7 +353,7 @@ impl<S: StateMachine> Inner<S> {
             Some(to) => to,
             None => self.best_successor(&metrics)?,
         };
-        self.check_successor(&metrics, to)?;
+        self.check_successor(&metrics, to).await?;
         if to == self.node() {
             return Ok(to);
         }
@@ -390,59 +393,57 @@ impl<S: StateMachine> Inner<S> {
         })
     }
 
-    fn check_successor(&self, metrics: &Metrics<S>, to: NodeId) -> Result<()> {
+    /// A leader that was just elected does not know yet what the others have.
+    async fn check_successor(&self, metrics: &Metrics<S>, to: NodeId) -> Result<()> {
         if metrics.membership_config.membership().get_node(&to).is_none() {
             return Err(MembershipError::UnknownMember(to));
         }
         if !voters(metrics).contains(&to) {
             return Err(MembershipError::NotVoter(to));
         }
-        if !self.reachable(metrics).contains(&to) {
-            return Err(MembershipError::Silent(to));
-        }
-        match self.behind(metrics, to) {
-            entries if entries > self.options().catch_up_entries => {
-                Err(MembershipError::Behind { node: to, entries })
-            }
-            _ => Ok(()),
-        }
+        let ready = |metrics: &Metrics<S>| match self.reachable(metrics).contains(&to) {
+            true => self.check_caught_up(metrics, to),
+            false => Err(MembershipError::Silent(to)),
+        };
+        self.patiently(self.options().lease(), ready).await
     }
 
     async fn wait_caught_up(&self, id: NodeId) -> Result<()> {
-        let deadline = Instant::now() + self.options().catch_up_timeout;
+        let limit = self.options().catch_up_timeout;
+        self.patiently(limit, |metrics| self.check_caught_up(metrics, id)).await
+    }
+
+    /// Repeats a check until it holds. Its refusal counts once `limit` is over.
+    async fn patiently(
+        &self,
+        limit: Duration,
+        check: impl Fn(&Metrics<S>) -> Result<()>,
+    ) -> Result<()> {
+        let deadline = Instant::now() + limit;
         loop {
-            let metrics = self.leading()?;
-            let entries = self.behind(&metrics, id);
-            if entries <= self.options().catch_up_entries {
-                return Ok(());
+            match check(&self.leading()?) {
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
+                checked => return checked,
             }
-            if Instant::now() >= deadline {
-                return Err(MembershipError::Behind { node: id, entries });
-            }
-            sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Whether every one of `sets` has a majority that answers. A leader that was just elected has
     /// not heard from everybody, so a refusal takes a moment.
     async fn check_quorum(&self, change: &str, sets: &[&BTreeSet<NodeId>]) -> Result<()> {
-        let deadline = Instant::now() + self.options().lease();
-        loop {
-            let reachable = self.reachable(&self.leading()?);
-            let broken = sets.iter().find(|set| {
-                let count = set.intersection(&reachable).count();
-                count <= set.len() / 2
-            });
-            let Some(set) = broken else { return Ok(()) };
-            if Instant::now() >= deadline {
-                return Err(MembershipError::NoQuorum {
+        let quorums = |metrics: &Metrics<S>| {
+            let answering = self.reachable(metrics);
+            let reachable = |set: &BTreeSet<NodeId>| set.intersection(&answering).count();
+            match sets.iter().find(|set| reachable(set) <= set.len() / 2) {
+                None => Ok(()),
+                Some(set) => Err(MembershipError::NoQuorum {
                     change: change.to_owned(),
-                    reachable: set.intersection(&reachable).count(),
+                    reachable: reachable(set),
                     voters: set.len(),
-                });
+                }),
             }
-            sleep(Duration::from_millis(self.options().heartbeat_ms)).await;
-        }
+        };
+        self.patiently(self.options().lease(), quorums).await
     }
 
     /// Members that answered lately, this one included.
@@ -455,9 +456,20 @@ impl<S: StateMachine> Inner<S> {
         heard.chain([self.node()]).collect()
     }
 
-    fn behind(&self, metrics: &Metrics<S>, id: NodeId) -> u64 {
-        let last = metrics.last_log_index.unwrap_or(0);
-        last.saturating_sub(matched(metrics, id).map_or(0, |id| id.index))
+    /// Whether a member lacks so little of the log that it can soon be counted on. What it lacks
+    /// must still be there: a snapshot on its way may take long, however short the log.
+    fn check_caught_up(&self, metrics: &Metrics<S>, node: NodeId) -> Result<()> {
+        let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
+        let has = index(matched(metrics, node));
+        if has < index(metrics.purged) {
+            return Err(MembershipError::AwaitsSnapshot(node));
+        }
+        match metrics.last_log_index.unwrap_or(0).saturating_sub(has) {
+            entries if entries > self.options().catch_up_entries => {
+                Err(MembershipError::Behind { node, entries })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is known now, if this node leads.

@@ -172,7 +172,7 @@ fn refusal(error: MembershipError) -> Refusal {
         E::AlreadyMember(_) | E::AddressTaken { .. } | E::AlreadyVoter(_) | E::NotVoter(_) => {
             Code::Conflict
         }
-        E::InProgress | E::Behind { .. } => Code::Conflict,
+        E::InProgress | E::Behind { .. } | E::AwaitsSnapshot(_) => Code::Conflict,
         E::Replica(_) | E::TooManyVoters | E::LastVoter(_) | E::NoQuorum { .. } => Code::WouldBreak,
         E::Silent(_) | E::TransferFailed { .. } => Code::WouldBreak,
         E::Unknown => Code::Timeout,

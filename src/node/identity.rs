@@ -1,12 +1,16 @@
 //! Who this node is, kept in its data directory.
 //!
 //! ```text
-//! DATA/LOCK           held by the running process
+//! DATA/               locked by the running process
 //! DATA/CURRENT        names the life in use
 //! DATA/life-N/        one membership in one cluster: IDENTITY, log/, shard-0/
 //! ```
 //! A node that joins another cluster (REPLICAOF) or leaves one with its data begins a new life in
 //! a directory of its own; switching is one atomic rename, so that a crash leaves one of the two.
+//!
+//! Invariants
+//! * A node that has lived never begins anew by itself: what it promised the others, its votes and
+//!   its entries, would be forgotten under its id. If a part of its files is gone, it does not start.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -18,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::keyspace::replace_file;
 
 /// Version of the layout of the data directory, and of IDENTITY.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Who a node is. bincode behind a version byte; local to the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +38,16 @@ pub struct Identity {
     pub joining: bool,
     /// It stays without a vote.
     pub replica: bool,
+    /// The id of its log, from the first opening on; see [`raft::log::Wal::id`].
+    pub log: Option<u32>,
 }
 
 impl Identity {
     /// A node of a cluster.
     pub fn new(cluster: ClusterId, node: NodeId, cluster_name: String) -> Self {
         let cluster = cluster.0;
-        Self { cluster, node, cluster_name, incarnation: 0, joining: false, replica: false }
+        let (joining, replica, log) = (false, false, None);
+        Self { cluster, node, cluster_name, incarnation: 0, joining, replica, log }
     }
 
     /// The cluster.
@@ -74,6 +81,9 @@ pub enum DataError {
     /// It is not what it should be.
     #[error("{0}: damaged; restore the directory, or empty it and join the cluster again")]
     Damaged(PathBuf),
+    /// A part of what a node wrote is gone.
+    #[error("{0}: missing, and this node has lived with it")]
+    Missing(PathBuf),
     /// There are files, but no node wrote them.
     #[error("{0}: not empty and not a data directory of Talus")]
     Foreign(PathBuf),
@@ -82,6 +92,7 @@ pub enum DataError {
 /// A data directory, locked for this process.
 pub struct DataDir {
     path: PathBuf,
+    /// The lock is on the directory itself: it leaves no file where nothing may be written.
     _lock: File,
 }
 
@@ -94,7 +105,7 @@ impl DataDir {
         let io = |source| DataError::Io { path: path.into(), source };
         std::fs::create_dir_all(path).map_err(io)?;
         refuse_foreign(path)?;
-        let lock = File::create(path.join("LOCK")).map_err(io)?;
+        let lock = File::open(path).map_err(io)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.into(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataError::InUse(path.into())),
@@ -157,9 +168,21 @@ impl DataDir {
         let path = self.path.join("CURRENT");
         match std::fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().map(Some).map_err(|_| DataError::Damaged(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_lived()? => {
+                Err(DataError::Missing(path))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(DataError::Io { path, source }),
         }
+    }
+
+    /// Whether a life here was more than prepared: `CURRENT` is written before it opens its log.
+    fn has_lived(&self) -> Result<bool, DataError> {
+        let io = |source| DataError::Io { path: self.path.clone(), source };
+        let mut entries = std::fs::read_dir(&self.path).map_err(io)?;
+        entries.try_fold(false, |lived, entry| {
+            Ok(lived || entry.map_err(io)?.path().join("log").exists())
+        })
     }
 }
 
@@ -168,7 +191,7 @@ fn refuse_foreign(path: &Path) -> Result<(), DataError> {
     for entry in std::fs::read_dir(path).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
         let name = name.to_string_lossy();
-        let ours = ["LOCK", "CURRENT", "CURRENT.new", "lost+found"].contains(&&*name);
+        let ours = ["CURRENT", "CURRENT.new", "lost+found"].contains(&&*name);
         if !ours && !name.starts_with("life-") {
             return Err(DataError::Foreign(path.into()));
         }
@@ -201,6 +224,18 @@ impl Life {
         self.dir.join("shard-0")
     }
 
+    /// Sees that what was opened before is still there.
+    ///
+    /// # Errors
+    /// When a part of it is gone.
+    pub fn check(&self) -> Result<(), DataError> {
+        let gone = [self.log_dir(), self.shard_dir()].into_iter().find(|dir| !dir.is_dir());
+        match gone.filter(|_| self.identity.log.is_some()) {
+            Some(gone) => Err(DataError::Missing(gone)),
+            None => Ok(()),
+        }
+    }
+
     /// Writes who the node is.
     ///
     /// # Errors
@@ -215,11 +250,12 @@ impl Life {
         replace_file(&path, &record).map_err(|source| DataError::Io { path, source })
     }
 
-    /// Counts a start of the node.
+    /// Counts a start of the node, whose log is `log` from now on.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn count_start(&mut self, now_us: u64) -> Result<(), DataError> {
+    pub fn count_start(&mut self, log: u32, now_us: u64) -> Result<(), DataError> {
+        self.identity.log = Some(log);
         self.identity.incarnation = (self.identity.incarnation + 1).max(now_us);
         self.save()
     }

@@ -21,6 +21,7 @@ use crate::server::Server;
 /// What `TALUS MEMBERS` says.
 #[derive(Debug, Deserialize)]
 struct Members {
+    cluster: String,
     cluster_name: String,
     leader: Option<NodeId>,
     members: Vec<Member>,
@@ -57,6 +58,8 @@ impl From<String> for JoinError {
 
 /// How long one node may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long a node that is a member already waits to be told of which cluster others are.
+const PROBE_MAX: Duration = Duration::from_secs(1);
 /// Between two rounds of asking.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -146,6 +149,20 @@ impl<'a> Joiner<'a> {
         };
         JoinRequest { info: Some(info), cluster, replica, id }
     }
+}
+
+/// Which of `addresses` is of another cluster than `own`, and which; as far as they answer soon.
+/// A node must also come back when it is the first to do so.
+pub(super) async fn other_cluster(
+    addresses: &[String],
+    own: ClusterId,
+) -> Option<(String, String)> {
+    let own = own.to_string();
+    let ask = |address: &String| tokio::time::timeout(PROBE_MAX, ask_members(address.clone()));
+    let answers = futures::future::join_all(addresses.iter().map(ask)).await;
+    let clusters = answers.into_iter().map(|answer| Some(answer.ok()?.ok()?.cluster));
+    let named = addresses.iter().cloned().zip(clusters);
+    named.filter_map(|(address, of)| Some((address, of?))).find(|(_, of)| *of != own)
 }
 
 async fn ask_members(address: String) -> Result<Members, String> {

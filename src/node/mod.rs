@@ -109,6 +109,10 @@ fn data_failure(error: DataError) -> Failure {
         DataError::InUse(_) => failure.help("give every node a --data-dir of its own"),
         DataError::Foreign(_) => failure.help("choose an empty --data-dir"),
         DataError::Format { .. } => failure.help("run the version that wrote it"),
+        DataError::Missing(_) => failure.help(
+            "restore it; if it is lost, remove this node from its cluster and join again with an \
+             empty --data-dir",
+        ),
         DataError::Io { .. } | DataError::Damaged(_) => failure,
     }
 }

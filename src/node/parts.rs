@@ -19,7 +19,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::data_failure;
 use super::identity::{DataDir, Identity, Life};
-use super::join::{JoinError, Joiner};
+use super::join::{self, JoinError, Joiner};
 use crate::cli::Failure;
 use crate::config::{Config, Live};
 use crate::keyspace::{Home, Keyspace};
@@ -78,10 +78,27 @@ impl Parts {
     /// Opens the node's life; a node that has none founds a cluster or joins one.
     pub async fn open_life(&self) -> Result<Replica, Failure> {
         let life = match self.data.life().map_err(data_failure)? {
-            Some(life) => life,
+            Some(life) => self.go_on(life).await?,
             None => self.first_life().await?,
         };
         self.open(life).await.map_err(Failure::new)
+    }
+
+    /// A life goes on, unless the node is told to join another cluster than its own.
+    async fn go_on(&self, life: Life) -> Result<Life, Failure> {
+        life.check().map_err(data_failure)?;
+        let addresses = &self.live.config().node.join.0;
+        // After REPLICAOF the setting is what the node's first life was told.
+        if life.number() > 1 {
+            return Ok(life);
+        }
+        let own = life.identity.cluster();
+        let Some((address, other)) = join::other_cluster(addresses, own).await else {
+            return Ok(life);
+        };
+        let path = self.data.path().display();
+        let why = format!("{path}: belongs to cluster {own}, {address} to cluster {other}");
+        Err(Failure::new(why).help("join with an empty --data-dir, or go on without --join"))
     }
 
     async fn first_life(&self) -> Result<Life, Failure> {
@@ -112,14 +129,15 @@ impl Parts {
 
     async fn open(&self, mut life: Life) -> Result<Replica, String> {
         let config = self.live.config();
-        life.count_start(wall_clock_ms() * 1000).map_err(|e| e.to_string())?;
         let parts = open_files(
             life.clone(),
             Arc::clone(&config),
             self.shared.clone(),
             Arc::clone(&self.telemetry),
         );
-        let (wal, keyspace) = parts.await?;
+        let (wal, keyspace, log) = parts.await?;
+        // Before it can vote.
+        life.count_start(log, wall_clock_ms() * 1000).map_err(|e| e.to_string())?;
         let current = keyspace.current();
         let consensus = Consensus::open(Setup {
             cluster: life.identity.cluster(),
@@ -301,13 +319,15 @@ async fn open_files(
     config: Arc<Config>,
     shared: Shared,
     telemetry: Arc<Metrics>,
-) -> Result<(Wal, Keyspace), String> {
+) -> Result<(Wal, Keyspace, u32), String> {
     let opened = tokio::task::spawn_blocking(move || {
-        let (wal, _) = Wal::open(&life.log_dir(), wal_options(&config, telemetry))
-            .map_err(|error| format!("the log: {error}"))?;
+        let of_log = |error| format!("the log in {}: {error}", life.log_dir().display());
+        let options = WalOptions { id: life.identity.log, ..wal_options(&config, telemetry) };
+        let (wal, _) = Wal::open(&life.log_dir(), options).map_err(of_log)?;
+        let id = wal.id().map_err(of_log)?;
         let home = Home::new(life.shard_dir(), store_options(&config), shared);
         let keyspace = Keyspace::open(home).map_err(|error| format!("the data: {error}"))?;
-        Ok((wal, keyspace))
+        Ok((wal, keyspace, id))
     });
     opened.await.map_err(|error| error.to_string())?
 }

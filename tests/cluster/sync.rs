@@ -122,6 +122,7 @@ fn a_new_voter_that_is_killed_resumes_its_snapshot() {
     for (cut, tenths) in [(1, 3), (2, 6)] {
         await_arrival(&cluster, 3, tenths);
         assert_eq!(shown(&cluster.nodes[3], "filled:0"), None, "half a snapshot is read");
+        assert_eq!(cluster.voters(), 3, "it votes, and has nothing");
         cluster.nodes[3].kill();
         assert_cut(&cluster.nodes[3]);
         before = births(&incoming(&cluster.nodes[3]));

@@ -39,8 +39,8 @@ pub trait DiskFile: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
+    /// Locked, so that no file is needed for it.
     handle: File,
-    _lock: File,
 }
 
 impl Directory {
@@ -51,16 +51,14 @@ impl Directory {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(path.join("LOCK"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
+        let handle = File::open(path)?;
+        match handle.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), handle }),
             Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(ErrorKind::ResourceBusy, "another process has it open"));
+                Err(io::Error::new(ErrorKind::ResourceBusy, "another process has it open"))
             }
-            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::Error(error)) => Err(error),
         }
-        Ok(Self { path: path.to_owned(), handle: File::open(path)?, _lock: lock })
     }
 }
 

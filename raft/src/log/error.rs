@@ -26,6 +26,9 @@ pub enum LogError {
         /// What is wrong there.
         reason: &'static str,
     },
+    /// The directory holds no log, or another one, and this node has written to one before.
+    #[error("the log of this node is missing, and with it what it promised the others")]
+    Lost,
     /// A segment of the log is not there.
     #[error("segment {sequence} of the log is missing: {file} continues it")]
     Missing {

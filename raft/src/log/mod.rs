@@ -67,6 +67,9 @@ pub type OnAppend = Arc<dyn Fn(&Entry) + Send + Sync>;
 /// How a log is kept.
 #[derive(Clone)]
 pub struct WalOptions {
+    /// The id that the log must bear: it was written to before, and may not begin anew. A log that
+    /// lost its files has lost votes and entries that others count on.
+    pub id: Option<u32>,
     /// Bytes of a segment. A record longer than that gets a segment that is longer.
     pub segment_bytes: u64,
     /// Bytes of the first file ever made; the next ones are four times as long until they reach
@@ -97,6 +100,7 @@ pub struct WalOptions {
 impl Default for WalOptions {
     fn default() -> Self {
         Self {
+            id: None,
             segment_bytes: 64 << 20,
             segment_bytes_first: 4 << 20,
             segments_spare: 1,
@@ -164,7 +168,7 @@ impl Wal {
         disk: Arc<dyn Disk>,
         options: WalOptions,
     ) -> Result<(Self, BTreeMap<ShardId, ShardFound>)> {
-        let recovered = recovery::recover(&*disk)?;
+        let recovered = recovery::recover(&*disk, options.id)?;
         let segments = Segments::new(disk, recovered.inventory, options.clone());
         let shards = recovered.indexes.into_iter();
         let shards = shards.map(|(id, index)| (id, Arc::new(Shard::new(id, index))));
@@ -174,6 +178,16 @@ impl Wal {
         let wal = Self(Arc::new(Handle { writer, shards, threads }));
         let found = wal.found();
         Ok((wal, found))
+    }
+
+    /// What tells this log from any other, once it is safe to expect it of the next opening: a
+    /// file that bears it is on disk.
+    ///
+    /// # Errors
+    /// When no file can be made.
+    pub fn id(&self) -> Result<u32> {
+        self.writer().segments.await_first()?;
+        Ok(self.writer().segments.salt())
     }
 
     /// The log of one shard, which is empty if nothing was written to it yet. `on_append` sees

@@ -41,10 +41,14 @@ pub(super) struct Recovered {
     pub(super) indexes: BTreeMap<u32, Index>,
 }
 
-/// Reads the log on `disk`.
-pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered> {
+/// Reads the log on `disk`, which must be the one called `expected` if that is given.
+pub(super) fn recover(disk: &dyn Disk, expected: Option<u32>) -> Result<Recovered> {
     let files = open_files(disk)?;
-    let salt = common_salt(&files)?.unwrap_or_else(rand::random);
+    let found = common_salt(&files)?;
+    if expected.is_some() && found != expected {
+        return Err(LogError::Lost);
+    }
+    let salt = found.unwrap_or_else(rand::random);
     let next_file = files.iter().filter_map(|(_, file)| file_number(&file.name)).max();
     let next_sequence = files.iter().map(|(header, _)| header.sequence).max().unwrap_or(0) + 1;
     let chain = Chain::find(files)?;
