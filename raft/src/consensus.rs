@@ -43,11 +43,18 @@ use crate::worker::{Flushed, OnFault, Worker};
 pub trait LogStore<S: StateMachine>: RaftLogStorage<Types<S>> {
     /// What waits until entries of this shard are durable.
     fn flushed(&self) -> Arc<dyn Flushed>;
+    /// Whether an append may hold up its caller until it is on disk; see
+    /// [`ShardLog::write_in_place`].
+    fn write_in_place(&mut self, allowed: bool);
 }
 
 impl<S: StateMachine> LogStore<S> for ShardLog {
     fn flushed(&self) -> Arc<dyn Flushed> {
         Arc::new(self.flushed())
+    }
+
+    fn write_in_place(&mut self, allowed: bool) {
+        self.write_in_place(allowed);
     }
 }
 
@@ -224,6 +231,7 @@ impl<S: StateMachine> Consensus<S> {
             local: Arc::clone(&local),
             growth: Arc::clone(&growth),
             on_stage: Arc::clone(&on_stage),
+            leads: false,
         };
         let sender = Sender { cluster, shard, node };
         let network =

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use parking_lot::Mutex;
 
+use crate::consensus::LogStore;
 use crate::convert::{entry_size, since_proposal};
 use crate::machine::StateMachine;
 use crate::stage::{OnStage, Stage};
@@ -118,6 +119,7 @@ impl Growth {
 pub(crate) struct Observed<L> {
     pub log: L,
     pub local: Arc<LocalReads>,
+    pub leads: bool,
     pub growth: Arc<Growth>,
     pub on_stage: OnStage,
 }
@@ -125,7 +127,7 @@ pub(crate) struct Observed<L> {
 impl<S, L> RaftLogStorage<Types<S>> for Observed<L>
 where
     S: StateMachine,
-    L: RaftLogStorage<Types<S>>,
+    L: LogStore<S>,
 {
     type LogReader = L::LogReader;
 
@@ -139,6 +141,7 @@ where
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         self.local.on_vote(vote);
+        self.leads = vote.committed && vote.leader_id.node_id == self.local.node;
         self.log.save_vote(vote).await
     }
 
@@ -162,6 +165,8 @@ where
             since_proposal(entry).into_iter().for_each(|took| on_stage(Stage::Append, took));
             growth.add(entry_size(entry) as u64, entry.log_id.index);
         });
+        // A leader sends entries to the others while its own disk works.
+        self.log.write_in_place(!self.leads || self.local.get());
         self.log.append(observed, callback).await
     }
 

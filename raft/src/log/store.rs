@@ -1,7 +1,8 @@
 //! openraft's log store on a shard's log.
 //!
 //! Invariants
-//! * `append` returns as soon as the entries can be read; only `save_vote` waits for the disk.
+//! * `append` returns as soon as the entries can be read, unless it writes them in place; only
+//!   `save_vote` always waits for the disk.
 //! * Reading files never blocks an async thread: whatever is not in memory is read elsewhere.
 
 use std::fmt::{self, Debug};
@@ -54,11 +55,19 @@ impl<C> LogTypes for C where
 pub struct ShardLog {
     reader: ShardLogReader,
     on_append: Option<OnAppend>,
+    /// Whether appends may wait for the disk themselves.
+    in_place: bool,
 }
 
 impl ShardLog {
     pub(super) fn new(wal: Wal, shard: Arc<Shard>, on_append: Option<OnAppend>) -> Self {
-        Self { reader: ShardLogReader { wal, shard }, on_append }
+        Self { reader: ShardLogReader { wal, shard }, on_append, in_place: false }
+    }
+
+    /// Whether appends may write in place from now on, holding up their caller for as long as a
+    /// quick disk takes. Whoever has to tell others of an entry should do so meanwhile.
+    pub fn write_in_place(&mut self, allowed: bool) {
+        self.in_place = allowed;
     }
 
     /// Tells how far the log is durable.
@@ -155,6 +164,10 @@ impl<C: LogTypes> RaftLogStorage<C> for ShardLog {
         let supersedes = matches!(callback, IOFlushed::Notify(_)).then(|| shard.id());
         let done = Box::new(|result: Result<()>| callback.io_completed(result.map_err(Into::into)));
         shard.append(writer, batch, Waiter { supersedes, urgent: true, done })?;
+        match self.in_place {
+            true => writer.write_in_place(),
+            false => writer.wake(),
+        }
         Ok(self.room().await?)
     }
 

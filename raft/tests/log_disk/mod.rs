@@ -38,8 +38,8 @@ impl StateMachine for Nothing {
         Ok(vec![(); entries.len()])
     }
 
-    fn idle(&mut self) -> io::Result<()> {
-        Ok(())
+    fn has_room(&self) -> bool {
+        true
     }
 
     fn checkpointer(&mut self) -> io::Result<Checkpointer> {
@@ -424,6 +424,7 @@ impl Driven {
             Step::Append(entries) => {
                 let (sender, receiver) = C::oneshot();
                 self.waiting.push((number, receiver));
+                self.log.write_in_place(number.is_multiple_of(2));
                 RaftLogStorage::<C>::append(&mut self.log, entries, IOFlushed::signal(sender))
                     .await?;
             }
