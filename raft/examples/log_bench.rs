@@ -38,8 +38,8 @@ impl StateMachine for Nothing {
         Ok(vec![(); entries.len()])
     }
 
-    fn idle(&mut self) -> io::Result<()> {
-        Ok(())
+    fn has_room(&self) -> bool {
+        true
     }
 
     fn checkpointer(&mut self) -> io::Result<Checkpointer> {

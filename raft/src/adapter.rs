@@ -1,4 +1,4 @@
-//! The state machine as openraft wants it: a queue to the shard's thread.
+//! The state machine as openraft wants it: a queue to the shard's thread, see [`crate::worker`].
 //!
 //! `apply` returns as soon as the thread has accepted the entries, so a slow state machine never
 //! holds consensus up before its queue is full. Everything openraft asks about the state goes
@@ -14,21 +14,24 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::machine::{Checkpointer, Committed, StateMachine};
 use crate::record::Applied;
 use crate::snapshot::{SnapshotDir, Snapshots};
 use crate::stage::{OnStage, Stage};
 use crate::types::{Entry, LogId, Payload, SnapshotMeta, StoredMembership, Types};
-use crate::worker::{Chunk, Job};
+use crate::worker::{Chunk, Job, Worker, stopped};
 use crate::{Options, convert};
 
 type Snapshot = openraft::Snapshot<crate::types::LeaderId, u64, crate::Node, SnapshotDir>;
 
+/// A chunk of more is left to the shard's thread, however idle: consensus goes on meanwhile.
+const IN_PLACE_BYTES_MAX: usize = 64 << 10;
+
 /// openraft's side of the queue.
 pub struct Adapter<S: StateMachine> {
-    jobs: mpsc::Sender<Job<S>>,
+    worker: Worker<S>,
     membership: StoredMembership,
     snapshots: Arc<Snapshots>,
     entries_max: usize,
@@ -38,18 +41,14 @@ pub struct Adapter<S: StateMachine> {
 
 impl<S: StateMachine> Adapter<S> {
     pub(crate) fn new(
-        jobs: mpsc::Sender<Job<S>>,
+        worker: Worker<S>,
         snapshots: Arc<Snapshots>,
         options: &Options,
         on_stage: OnStage,
     ) -> Self {
         let (entries_max, bytes_max) = (options.apply_entries_max, options.apply_bytes_max);
         let membership = StoredMembership::default();
-        Self { jobs, membership, snapshots, entries_max, bytes_max, on_stage }
-    }
-
-    async fn submit(&self, job: Job<S>) -> io::Result<()> {
-        self.jobs.send(job).await.map_err(|_| stopped())
+        Self { worker, membership, snapshots, entries_max, bytes_max, on_stage }
     }
 
     async fn ask<T>(
@@ -57,17 +56,24 @@ impl<S: StateMachine> Adapter<S> {
         job: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Job<S>,
     ) -> io::Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.submit(job(reply)).await?;
+        self.worker.submit(job(reply)).await?;
         answer.await.map_err(|_| stopped())?
     }
 
     async fn hand_over(&mut self, batch: &mut Batch<S>) -> io::Result<()> {
         let Some(last) = batch.last.take() else { return Ok(()) };
         let record = Applied { last, membership: self.membership.clone() }.encode();
-        let Batch { entries, responders, proposed, .. } = std::mem::take(batch);
+        let Batch { entries, responders, proposed, bytes, .. } = std::mem::take(batch);
         proposed.into_iter().for_each(|took| (self.on_stage)(Stage::Replicate, took));
         let chunk = Chunk { entries, responders, record, since: Instant::now() };
-        self.submit(Job::Apply(chunk)).await
+        let rest = match bytes <= IN_PLACE_BYTES_MAX {
+            true => self.worker.apply_in_place(chunk),
+            false => Some(chunk),
+        };
+        match rest {
+            Some(chunk) => self.worker.submit(Job::Apply(chunk)).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -199,8 +205,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
-
-fn stopped() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "the state machine has stopped")
 }

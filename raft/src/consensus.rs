@@ -19,7 +19,7 @@ use openraft::storage::RaftLogStorage;
 use parking_lot::Mutex;
 use proto::node::v1::Route;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::unconstrained;
 
 use crate::adapter::Adapter;
@@ -37,7 +37,7 @@ use crate::snapshot::receive::Receiver;
 use crate::stage::{OnStage, Proposed, Stage};
 use crate::status::{self, Status};
 use crate::types::{ClusterId, Command, Node, NodeId, Responder, ShardId, Types};
-use crate::worker::{Flushed, OnFault, Worker};
+use crate::worker::{Applier, Flushed, OnFault, Worker};
 
 /// A log store as consensus needs it: openraft's, and how far it is on disk.
 pub trait LogStore<S: StateMachine>: RaftLogStorage<Types<S>> {
@@ -214,29 +214,31 @@ impl<S: StateMachine> Consensus<S> {
             Snapshots::open(&opening)
         });
         let snapshots = Arc::new(snapshots.await.map_err(io)?);
-        let (jobs, queue) = mpsc::channel(options.apply_chunks_max);
         let (applied, watermark) = watch::channel(0);
-        let worker = Worker {
+        let applier = Applier {
             machine,
-            jobs: queue,
             log: log.flushed(),
             applied,
             on_stage: Arc::clone(&on_stage),
+            took: Duration::ZERO,
         };
-        let ended = worker.start(format!("shard-{shard}"), Arc::clone(&on_fault)).map_err(io)?;
+        let name = format!("shard-{shard}");
+        let fault = Arc::clone(&on_fault);
+        let started = Worker::start(name, applier, options.apply_chunks_max, fault);
+        let (worker, ended) = started.map_err(io)?;
         let local = Arc::new(LocalReads::new(node));
         let growth = Arc::new(Growth::default());
         let observed = Observed {
             log,
             local: Arc::clone(&local),
+            leads: false,
             growth: Arc::clone(&growth),
             on_stage: Arc::clone(&on_stage),
-            leads: false,
         };
         let sender = Sender { cluster, shard, node };
         let network =
             Network { sender: sender.clone(), peers: peers.clone(), options: Arc::clone(&options) };
-        let adapter = Adapter::new(jobs, Arc::clone(&snapshots), &options, Arc::clone(&on_stage));
+        let adapter = Adapter::new(worker, Arc::clone(&snapshots), &options, Arc::clone(&on_stage));
         let raft = Raft::new(node, config, network, observed, adapter).await;
         let raft = raft.map_err(|fatal| OpenError::Refused(fatal.to_string()))?;
         let (reads, limits) = (raft.clone(), Arc::clone(&options));

@@ -22,8 +22,8 @@ pub type Checkpointer = Box<dyn FnOnce(&Path) -> io::Result<()> + Send>;
 
 /// The state that the log is applied to.
 ///
-/// Every method but the checkpointer runs on the shard's own thread, one at a time. An error is a
-/// fault: the node stops.
+/// Every method but the checkpointer runs on the shard's own thread or, while that has nothing to
+/// do, on the one of consensus; one at a time. An error is a fault: the node stops.
 pub trait StateMachine: Send + 'static {
     /// The answer to one entry.
     type Reply: Send + Sync + fmt::Debug + 'static;
@@ -34,8 +34,9 @@ pub trait StateMachine: Send + 'static {
     /// Applies entries and stores `applied`, atomically. Returns one reply per entry.
     fn apply(&mut self, entries: Vec<Committed>, applied: Bytes) -> io::Result<Vec<Self::Reply>>;
 
-    /// Called when no entry is waiting: the time for work put off.
-    fn idle(&mut self) -> io::Result<()>;
+    /// Whether applying is likely to take no longer than the work itself: nothing has to be made
+    /// room for first.
+    fn has_room(&self) -> bool;
 
     /// What makes a checkpoint of the state as it is now or will be a little later; runs elsewhere
     /// while entries are applied.

@@ -1,9 +1,12 @@
-//! The shard's own thread: the only one that touches the state machine.
+//! The shard's own thread, which applies what is committed.
 //!
 //! Consensus hands over committed entries and goes on; this thread waits until they are on the
-//! local disk, applies them, publishes how far it came, and only then answers.
+//! local disk, applies them, publishes how far it came, and only then answers. A small chunk that
+//! has nothing to wait for is applied in place instead, by the thread of consensus, while this one
+//! is idle: waking it would take longer than the work.
 //!
 //! Invariants
+//! * Chunks and other jobs take effect in the order they came in, one at a time.
 //! * Nothing is applied that the local log has not flushed. Otherwise the state machine could
 //!   outlive the log that explains it.
 //! * The watermark is published before any client hears of an entry.
@@ -13,11 +16,12 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::storage::ApplyResponder;
-use tokio::sync::mpsc::error::TryRecvError;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::machine::{Checkpointer, Committed, StateMachine};
@@ -27,13 +31,19 @@ use crate::types::Types;
 
 /// What has reached the disk of this node's log.
 pub trait Flushed: Send + Sync {
+    /// Whether the entry at `index` is durable.
+    fn has(&self, index: u64) -> bool;
     /// Blocks until the entry at `index` is durable.
     fn wait(&self, index: u64) -> io::Result<()>;
 }
 
 impl Flushed for crate::log::Flushed {
+    fn has(&self, index: u64) -> bool {
+        self.index() >= Some(index)
+    }
+
     fn wait(&self, index: u64) -> io::Result<()> {
-        if self.index() >= Some(index) {
+        if self.has(index) {
             return Ok(());
         }
         Ok(futures::executor::block_on(self.reached(index))?)
@@ -60,6 +70,12 @@ pub(crate) struct Chunk<S: StateMachine> {
     pub since: Instant,
 }
 
+impl<S: StateMachine> Chunk<S> {
+    fn last(&self) -> Option<u64> {
+        self.entries.last().map(|entry| entry.index)
+    }
+}
+
 type Reply<T> = oneshot::Sender<io::Result<T>>;
 
 /// What the thread does, in the order it was asked to.
@@ -71,52 +87,20 @@ pub(crate) enum Job<S: StateMachine> {
     Install(PathBuf, Reply<Option<Bytes>>),
 }
 
-pub(crate) struct Worker<S: StateMachine> {
+/// The state machine, and whom to tell of what happens to it.
+pub(crate) struct Applier<S> {
     pub machine: S,
-    pub jobs: mpsc::Receiver<Job<S>>,
     pub log: Arc<dyn Flushed>,
     pub applied: watch::Sender<u64>,
     pub on_stage: OnStage,
+    /// How long the last chunk took.
+    pub took: Duration,
 }
 
-impl<S: StateMachine> Worker<S> {
-    /// Starts the thread. The receiver resolves when it has ended and the state machine is closed.
-    pub fn start(self, name: String, fault: OnFault) -> io::Result<oneshot::Receiver<()>> {
-        let (ended, end) = oneshot::channel();
-        std::thread::Builder::new().name(name).spawn(move || {
-            match catch_unwind(AssertUnwindSafe(move || self.run())) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => fault(&format!("the state machine failed: {error}")),
-                Err(_) => fault("the state machine panicked"),
-            }
-            let _ = ended.send(());
-        })?;
-        Ok(end)
-    }
+/// Applying in place would hold up consensus for longer than this: the thread does it.
+const IN_PLACE_MAX: Duration = Duration::from_millis(1);
 
-    fn run(mut self) -> io::Result<()> {
-        let mut busy = true;
-        loop {
-            let job = match self.jobs.try_recv() {
-                Ok(job) => job,
-                Err(TryRecvError::Disconnected) => return self.machine.idle(),
-                Err(TryRecvError::Empty) => {
-                    if busy {
-                        self.machine.idle()?;
-                        busy = false;
-                        continue;
-                    }
-                    match self.jobs.blocking_recv() {
-                        Some(job) => job,
-                        None => return Ok(()),
-                    }
-                }
-            };
-            busy = true;
-            self.serve(job)?;
-        }
-    }
-
+impl<S: StateMachine> Applier<S> {
     fn serve(&mut self, job: Job<S>) -> io::Result<()> {
         match job {
             Job::Apply(chunk) => self.apply(chunk),
@@ -126,11 +110,18 @@ impl<S: StateMachine> Worker<S> {
         }
     }
 
+    /// Whether the entries up to `last` can be applied without waiting for anything.
+    fn is_ready(&self, last: u64) -> bool {
+        self.took <= IN_PLACE_MAX && self.log.has(last) && self.machine.has_room()
+    }
+
     fn apply(&mut self, chunk: Chunk<S>) -> io::Result<()> {
-        let Some(last) = chunk.entries.last().map(|entry| entry.index) else { return Ok(()) };
+        let Some(last) = chunk.last() else { return Ok(()) };
         let count = chunk.entries.len();
         self.log.wait(last)?;
+        let began = Instant::now();
         let replies = self.machine.apply(chunk.entries, chunk.record)?;
+        self.took = began.elapsed();
         assert_eq!(replies.len(), count, "the state machine answers every entry");
         self.applied.send_replace(last);
         (self.on_stage)(Stage::Apply, chunk.since.elapsed());
@@ -158,4 +149,88 @@ fn answer<T>(reply: Reply<T>, result: io::Result<T>) -> io::Result<()> {
     // Who asked may be gone: consensus was shut down meanwhile.
     let _ = reply.send(result);
     fault.map_or(Ok(()), Err)
+}
+
+/// The way to the state machine: a queue to its thread, and a short cut while that is idle.
+pub(crate) struct Worker<S: StateMachine> {
+    // Dropped before the queue ends, so that the thread's end is that of the state machine.
+    applier: Arc<Mutex<Applier<S>>>,
+    /// Jobs that were sent and are not done.
+    waiting: Arc<AtomicUsize>,
+    on_fault: OnFault,
+    jobs: mpsc::Sender<Job<S>>,
+}
+
+impl<S: StateMachine> Worker<S> {
+    /// Starts the thread, with a queue of so many jobs. The receiver resolves when it has ended
+    /// and the state machine is closed.
+    pub fn start(
+        name: String,
+        applier: Applier<S>,
+        jobs_max: usize,
+        on_fault: OnFault,
+    ) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        let (jobs, queue) = mpsc::channel(jobs_max);
+        let (ended, end) = oneshot::channel();
+        let (applier, waiting) = (Arc::new(Mutex::new(applier)), Arc::default());
+        let worker = Self {
+            applier: Arc::clone(&applier),
+            waiting: Arc::clone(&waiting),
+            on_fault: Arc::clone(&on_fault),
+            jobs,
+        };
+        std::thread::Builder::new().name(name).spawn(move || {
+            guarded(&on_fault, || run(&applier, queue, &waiting));
+            drop(applier);
+            let _ = ended.send(());
+        })?;
+        Ok((worker, end))
+    }
+
+    /// Queues a job, waiting for room.
+    pub async fn submit(&self, job: Job<S>) -> io::Result<()> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.jobs.send(job).await.map_err(|_| stopped())
+    }
+
+    /// Applies a chunk here and now if the thread is idle and nothing has to be waited for: that
+    /// saves a hand-over. Otherwise the chunk comes back.
+    pub fn apply_in_place(&self, chunk: Chunk<S>) -> Option<Chunk<S>> {
+        // Only this side adds, so nothing can overtake: what was sent is done.
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            return Some(chunk);
+        }
+        let Some(mut applier) = self.applier.try_lock() else { return Some(chunk) };
+        if !chunk.last().is_some_and(|last| applier.is_ready(last)) {
+            return Some(chunk);
+        }
+        guarded(&self.on_fault, || applier.apply(chunk));
+        None
+    }
+}
+
+/// The thread.
+fn run<S: StateMachine>(
+    applier: &Mutex<Applier<S>>,
+    mut queue: mpsc::Receiver<Job<S>>,
+    waiting: &AtomicUsize,
+) -> io::Result<()> {
+    while let Some(job) = queue.blocking_recv() {
+        applier.lock().serve(job)?;
+        waiting.fetch_sub(1, Ordering::Release);
+    }
+    Ok(())
+}
+
+/// Makes an error or a panic a fault of the node.
+fn guarded(on_fault: &OnFault, work: impl FnOnce() -> io::Result<()>) {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => on_fault(&format!("the state machine failed: {error}")),
+        Err(_) => on_fault("the state machine panicked"),
+    }
+}
+
+pub(crate) fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the state machine has stopped")
 }

@@ -306,9 +306,8 @@ impl StateMachine for Keyspace {
         Ok(outcomes)
     }
 
-    fn idle(&mut self) -> io::Result<()> {
-        // The store hands its changes to RocksDB by itself, in bulk.
-        Ok(())
+    fn has_room(&self) -> bool {
+        self.current.load().has_room()
     }
 
     fn checkpointer(&mut self) -> io::Result<raft::Checkpointer> {

@@ -92,6 +92,11 @@ impl Store {
         Ok(touched)
     }
 
+    /// Whether a commit now would not wait for a drain.
+    pub fn has_room(&self) -> bool {
+        self.core.read().active.bytes < self.core.dirty_bytes_max
+    }
+
     /// Brings everything committed so far to RocksDB, in one batch with its applied record.
     pub fn drain(&self) -> Result<()> {
         self.core.drain()

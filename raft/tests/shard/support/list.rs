@@ -44,8 +44,8 @@ impl StateMachine for List {
         Ok(answers.collect())
     }
 
-    fn idle(&mut self) -> io::Result<()> {
-        Ok(())
+    fn has_room(&self) -> bool {
+        true
     }
 
     fn checkpointer(&mut self) -> io::Result<Checkpointer> {
