@@ -26,7 +26,7 @@ use crate::adapter::Adapter;
 use crate::keeper;
 use crate::log::ShardLog;
 use crate::machine::StateMachine;
-use crate::membership::MembershipError;
+use crate::membership::{MembershipError, leads};
 use crate::network::{Network, Sender};
 use crate::observe::{Growth, LocalReads, Observed};
 use crate::options::{FOUNDER_MAX, Options};
@@ -111,7 +111,7 @@ pub enum OpenError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// Definite: nothing was written. Only the leader writes, and only with a quorum.
-    #[error("this node does not lead; node {leader:?} does")]
+    #[error("this node does not lead: {}", leads(leader))]
     NotLeader {
         /// Who leads, if known.
         leader: Option<NodeId>,

@@ -1,9 +1,11 @@
 //! Changes of membership: who has a copy of the log and who votes.
 //!
 //! Changes run at the leader, one at a time, each on the condition that the membership is still
-//! the one it was decided on. A node first learns the log and votes only once it has caught up.
-//! Before anything is proposed, the change is tried against the members that answer at the time;
-//! one that would leave no quorum is refused and says so.
+//! the one it was decided on. A node first learns the log and votes only once it has caught up;
+//! that may take long, so it is waited for before it is the change's turn: nothing else, above all
+//! no leader that has to go, waits with it. Before anything is proposed, the change is tried
+//! against the members that answer at the time; one that would leave no quorum is refused and says
+//! so.
 //!
 //! Invariants
 //! * An id is the index of an entry, so no id is ever given twice.
@@ -15,10 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError};
+use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::metrics::RaftMetrics;
 use openraft::raft::{ClientWriteResponse, Precondition};
 use openraft::{ChangeMembers, Instant as _, LinearizerOption};
+use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::consensus::{Consensus, Inner};
@@ -26,89 +29,10 @@ use crate::machine::StateMachine;
 use crate::options::{FOUNDER_MAX, VOTERS_MAX};
 use crate::types::{LogId, Node, NodeId, StoredMembership, Types};
 
-/// Why the membership was not changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MembershipError {
-    /// Only the leader changes members.
-    #[error("this node does not lead; node {leader:?} does")]
-    NotLeader {
-        /// Who leads, if known.
-        leader: Option<NodeId>,
-    },
-    /// There is no such member.
-    #[error("node {0} is not a member")]
-    UnknownMember(NodeId),
-    /// The id belongs to another member.
-    #[error("node {0} is a member with other addresses")]
-    AlreadyMember(NodeId),
-    /// Two members cannot be reached at one address.
-    #[error("address {address} belongs to node {node}")]
-    AddressTaken {
-        /// The address asked for.
-        address: String,
-        /// Whose it is.
-        node: NodeId,
-    },
-    /// The member has no vote.
-    #[error("node {0} is not a voter")]
-    NotVoter(NodeId),
-    /// The member has a vote already.
-    #[error("node {0} is a voter already")]
-    AlreadyVoter(NodeId),
-    /// The member asked never to vote.
-    #[error("node {0} is a replica for good; force its promotion if it shall vote")]
-    Replica(NodeId),
-    /// More voters make every write slower.
-    #[error("a shard has at most {VOTERS_MAX} voters")]
-    TooManyVoters,
-    /// Somebody must vote.
-    #[error("node {0} is the last voter: without it nothing can be written")]
-    LastVoter(NodeId),
-    /// The change would stop all writes.
-    #[error("{change} leaves {reachable} of {voters} voters reachable: no quorum")]
-    NoQuorum {
-        /// The change in words.
-        change: String,
-        /// Voters that answer.
-        reachable: usize,
-        /// Voters there would be.
-        voters: usize,
-    },
-    /// The member's log is too far behind.
-    #[error("node {node} is {entries} entries behind")]
-    Behind {
-        /// The member.
-        node: NodeId,
-        /// By how many entries.
-        entries: u64,
-    },
-    /// What the member lacks is no longer in the log.
-    #[error("node {0} has to receive a snapshot first")]
-    AwaitsSnapshot(NodeId),
-    /// The member does not answer.
-    #[error("node {0} does not answer")]
-    Silent(NodeId),
-    /// The leader reaches no quorum, so nothing can be changed.
-    #[error("the leader reaches no quorum of voters")]
-    Unavailable,
-    /// Another change is under way, or came in between.
-    #[error("another change of membership is under way")]
-    InProgress,
-    /// Leadership did not move in time.
-    #[error("node {to} did not take over in time; node {leader:?} leads")]
-    TransferFailed {
-        /// Who was asked.
-        to: NodeId,
-        /// Who leads, if known.
-        leader: Option<NodeId>,
-    },
-    /// The change was proposed; it may or may not happen.
-    #[error("the change was proposed but not committed in time; it may still happen")]
-    Unknown,
-    /// This node is shutting down.
-    #[error("consensus has stopped")]
-    Stopped,
-}
+mod refusal;
+
+pub use refusal::MembershipError;
+pub(crate) use refusal::leads;
 
 type Result<T> = std::result::Result<T, MembershipError>;
 type Metrics<S> = RaftMetrics<Types<S>>;
@@ -139,7 +63,12 @@ impl<S: StateMachine> Consensus<S> {
 
     /// Gives a member a vote, once its log has caught up. `force` skips the checks.
     pub async fn promote(&self, id: NodeId, force: bool) -> Result<()> {
-        self.exclusively(move |inner| async move { inner.promote(id, force).await }).await
+        self.detached(move |inner| async move {
+            inner.ready_to_vote(id, force).await?;
+            let _turn = inner.turn().await?;
+            inner.promote(id, force).await
+        })
+        .await
     }
 
     /// Takes a member's vote; it keeps its copy. At the leader, leadership moves first and the
@@ -155,7 +84,13 @@ impl<S: StateMachine> Consensus<S> {
 
     /// Removes `old` and gives its vote to `new`, in one change.
     pub async fn replace(&self, old: NodeId, new: NodeId, force: bool) -> Result<()> {
-        self.exclusively(move |inner| async move { inner.replace(old, new, force).await }).await
+        self.detached(move |inner| async move {
+            inner.check_voter(old)?;
+            inner.ready_to_vote(new, force).await?;
+            let _turn = inner.turn().await?;
+            inner.replace(old, new, force).await
+        })
+        .await
     }
 
     /// Hands leadership to `to`, or to whoever has most of the log. Returns the new leader.
@@ -163,7 +98,7 @@ impl<S: StateMachine> Consensus<S> {
         self.exclusively(move |inner| async move { inner.transfer(to).await }).await
     }
 
-    /// Runs a change on the shard's runtime, where it goes on even if the caller does not wait.
+    /// Runs a change when it is its turn.
     async fn exclusively<T, F>(
         &self,
         change: impl FnOnce(Arc<Inner<S>>) -> F + Send + 'static,
@@ -172,18 +107,37 @@ impl<S: StateMachine> Consensus<S> {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send,
     {
-        let inner = self.inner();
-        let task = self.inner().handle().spawn(async move {
-            let _one_at_a_time = inner.changes.lock().await;
-            inner.established().await?;
-            inner.settle().await?;
+        self.detached(move |inner| async move {
+            let _turn = inner.turn().await?;
             change(Arc::clone(&inner)).await
-        });
+        })
+        .await
+    }
+
+    /// Runs a change on the shard's runtime, where it goes on even if the caller does not wait.
+    async fn detached<T, F>(
+        &self,
+        change: impl FnOnce(Arc<Inner<S>>) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let task = self.inner().handle().spawn(change(self.inner()));
         task.await.unwrap_or(Err(MembershipError::Stopped))
     }
 }
 
 impl<S: StateMachine> Inner<S> {
+    /// The turn to change members, until it is dropped. Whoever has it waits for nothing that a
+    /// quorum does not do by itself.
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>> {
+        self.established().await?;
+        let turn = self.changes.lock().await;
+        self.settle().await?;
+        Ok(turn)
+    }
+
     /// Waits until this node leads in deed: until then, openraft refuses changes.
     async fn established(&self) -> Result<()> {
         self.leading()?;
@@ -256,20 +210,12 @@ impl<S: StateMachine> Inner<S> {
 
     async fn promote(&self, id: NodeId, force: bool) -> Result<()> {
         let metrics = self.leading()?;
+        check_candidate(&metrics, id, force)?;
         let voters = voters(&metrics);
-        let membership = metrics.membership_config.membership();
-        let node = membership.get_node(&id).ok_or(MembershipError::UnknownMember(id))?;
-        if voters.contains(&id) {
-            return Err(MembershipError::AlreadyVoter(id));
-        }
         if voters.len() >= VOTERS_MAX {
             return Err(MembershipError::TooManyVoters);
         }
         if !force {
-            if node.replica {
-                return Err(MembershipError::Replica(id));
-            }
-            self.wait_caught_up(id).await?;
             let after = voters.iter().copied().chain([id]).collect();
             self.check_quorum(&format!("promoting node {id}"), &[&voters, &after]).await?;
         }
@@ -294,10 +240,8 @@ impl<S: StateMachine> Inner<S> {
     /// Takes a vote away; `retain`: the member stays as a learner.
     async fn drop_voter(&self, id: NodeId, retain: bool, force: bool) -> Result<()> {
         let metrics = self.leading()?;
+        self.check_voter(id)?;
         let before = voters(&metrics);
-        if !before.contains(&id) {
-            return Err(MembershipError::NotVoter(id));
-        }
         if before.len() == 1 {
             return Err(MembershipError::LastVoter(id));
         }
@@ -313,17 +257,10 @@ impl<S: StateMachine> Inner<S> {
 
     async fn replace(&self, old: NodeId, new: NodeId, force: bool) -> Result<()> {
         let metrics = self.leading()?;
-        let before = voters(&metrics);
-        let membership = metrics.membership_config.membership();
-        membership.get_node(&new).ok_or(MembershipError::UnknownMember(new))?;
-        if !before.contains(&old) {
-            return Err(MembershipError::NotVoter(old));
-        }
-        if before.contains(&new) {
-            return Err(MembershipError::AlreadyVoter(new));
-        }
+        self.check_voter(old)?;
+        check_candidate(&metrics, new, force)?;
         if !force {
-            self.wait_caught_up(new).await?;
+            let before = voters(&metrics);
             let kept = before.iter().copied().filter(|voter| *voter != old);
             let after = kept.chain([new]).collect();
             let change = format!("replacing node {old} by node {new}");
@@ -408,12 +345,29 @@ impl<S: StateMachine> Inner<S> {
         self.patiently(self.options().lease(), ready).await
     }
 
-    async fn wait_caught_up(&self, id: NodeId) -> Result<()> {
-        let limit = self.options().catch_up_timeout;
-        self.patiently(limit, |metrics| self.check_caught_up(metrics, id)).await
+    fn check_voter(&self, id: NodeId) -> Result<()> {
+        match voters(&self.leading()?).contains(&id) {
+            true => Ok(()),
+            false => Err(MembershipError::NotVoter(id)),
+        }
     }
 
-    /// Repeats a check until it holds. Its refusal counts once `limit` is over.
+    /// Waits until a member may vote: it can be given a vote and, unless forced, has caught up.
+    async fn ready_to_vote(&self, id: NodeId, force: bool) -> Result<()> {
+        check_candidate(&self.leading()?, id, force)?;
+        if force { Ok(()) } else { self.wait_caught_up(id).await }
+    }
+
+    async fn wait_caught_up(&self, id: NodeId) -> Result<()> {
+        let limit = self.options().catch_up_timeout;
+        let ready = |metrics: &Metrics<S>| {
+            check_candidate(metrics, id, false)?;
+            self.check_caught_up(metrics, id)
+        };
+        self.patiently(limit, ready).await
+    }
+
+    /// Repeats a check until it holds. A refusal that may pass counts once `limit` is over.
     async fn patiently(
         &self,
         limit: Duration,
@@ -422,7 +376,9 @@ impl<S: StateMachine> Inner<S> {
         let deadline = Instant::now() + limit;
         loop {
             match check(&self.leading()?) {
-                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
+                Err(refusal) if refusal.may_pass() && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(20)).await;
+                }
                 checked => return checked,
             }
         }
@@ -503,32 +459,23 @@ impl<S: StateMachine> Inner<S> {
         write: impl Future<Output = Outcome<S, ClientWriteResponse<Types<S>>>>,
     ) -> Result<ClientWriteResponse<Types<S>>> {
         match timeout(self.options().change_timeout, write).await {
-            Ok(outcome) => outcome.map_err(refusal),
+            Ok(outcome) => outcome.map_err(refusal::of),
             Err(_) => Err(MembershipError::Unknown),
         }
     }
 }
 
-fn refusal<S: StateMachine>(
-    error: RaftError<Types<S>, ClientWriteError<Types<S>>>,
-) -> MembershipError {
-    match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
-            MembershipError::NotLeader { leader: forward.leader_id }
-        }
-        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => MembershipError::Unknown,
-        RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => MembershipError::InProgress,
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
-            ChangeMembershipError::LearnerNotFound(missing) => {
-                MembershipError::UnknownMember(missing.node_id)
-            }
-            ChangeMembershipError::NodeMetadataChanged(changed) => {
-                MembershipError::AlreadyMember(changed.node_id)
-            }
-            _ => MembershipError::InProgress,
-        },
-        RaftError::Fatal(_) => MembershipError::Stopped,
+/// Whether a member may be given a vote, as far as the membership says.
+fn check_candidate<S: StateMachine>(metrics: &Metrics<S>, id: NodeId, force: bool) -> Result<()> {
+    let node = metrics.membership_config.membership().get_node(&id);
+    let node = node.ok_or(MembershipError::UnknownMember(id))?;
+    if voters(metrics).contains(&id) {
+        return Err(MembershipError::AlreadyVoter(id));
     }
+    if node.replica && !force {
+        return Err(MembershipError::Replica(id));
+    }
+    Ok(())
 }
 
 fn voters<S: StateMachine>(metrics: &Metrics<S>) -> BTreeSet<NodeId> {

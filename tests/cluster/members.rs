@@ -1,9 +1,9 @@
 //! Changes of membership by `talus cluster …`: done under load, or refused with a reason.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::load::{Counting, Load, assert_found};
-use crate::processes::Cluster;
+use crate::processes::{Cluster, cli_at, free_port};
 use crate::settle;
 
 /// A change that must succeed, asked of the first node, whoever leads.
@@ -108,4 +108,28 @@ fn what_would_break_something_is_refused_and_says_what() {
     refused(&cluster, &["remove", &last], "is the last voter");
     refused(&cluster, &["demote", &last], "is the last voter");
     assert_eq!(cluster.nodes[leader].ask(&["SET", "k", "v"]), resp::Reply::OK);
+}
+
+#[test]
+fn a_learner_that_is_waited_for_holds_nobody_up() {
+    let mut cluster = Cluster::start_with(3, &["--set", "raft.catch_up_entries_max=5"]);
+    let absent = format!("127.0.0.1:{}", free_port());
+    let (code, text) = cluster.nodes[0].cli(&["add-learner", &absent]);
+    assert_eq!(code, 0, "add-learner: {text}");
+    let id = text.split(' ').nth(1).unwrap().to_owned();
+    let leader = cluster.await_leader();
+    let port = cluster.nodes[leader].port;
+    let promotion = std::thread::spawn(move || cli_at(port, &["promote", &id]));
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!promotion.is_finished(), "nobody is there to catch up");
+    let begun = Instant::now();
+    let to = (leader + 1) % 3;
+    done(&cluster, &["transfer", &cluster.id(to).to_string()]);
+    assert!(begun.elapsed() < Duration::from_secs(20), "the transfer has waited");
+    cluster.join(&[]);
+    await_sizes(&cluster, 4, 5);
+    assert_eq!(cluster.nodes[to].stop(), Some(0));
+    assert!(cluster.leader().is_some(), "it went before somebody else led");
+    drop(cluster);
+    assert_ne!(promotion.join().unwrap().0, 0, "nobody has caught up");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Disk, eventually, leader, three};
+use crate::support::{Disk, TestNode, eventually, leader, three};
 use raft::{MembershipError, Node, Options};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -48,6 +48,8 @@ async fn what_breaks_the_shard_is_refused() {
     let replica = Node { rpc: "127.0.0.1:1".into(), replica: true, ..Node::default() };
     let id = at.join(replica).await.expect("added");
     assert_eq!(at.promote(id, false).await, Err(MembershipError::Replica(id)));
+    assert_eq!(at.replace(second, id, false).await, Err(MembershipError::Replica(id)));
+    assert_eq!(at.replace(second, third, false).await, Err(MembershipError::AlreadyVoter(third)));
     assert_eq!(at.transfer_leader(Some(id)).await, Err(MembershipError::NotVoter(id)));
     at.remove(id, false).await.expect("removed");
     nodes.pop().expect("three").kill();
@@ -61,6 +63,32 @@ async fn what_breaks_the_shard_is_refused() {
     let last = MembershipError::LastVoter(first);
     assert_eq!(at.remove(first, false).await, Err(last));
     assert_eq!(nodes[0].write("alone").await, Ok(Some(1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nobody_waits_for_a_learner_but_who_promotes_it() {
+    let nodes = three(Options { catch_up_entries: 1, ..Options::default() }).await;
+    let at = &nodes[leader(&nodes).await];
+    at.write("one").await.expect("written");
+    let absent = |port: u16| Node { rpc: format!("127.0.0.1:{port}"), ..Node::default() };
+    let id = at.consensus.join(absent(1)).await.expect("added");
+    let consensus = at.consensus.clone();
+    let promotion = tokio::spawn(async move { consensus.promote(id, false).await });
+    let consensus = at.consensus.clone();
+    let to = nodes.iter().map(TestNode::id).find(|id| *id != at.id()).expect("three");
+    let replacing = tokio::spawn(async move { consensus.replace(to, id, false).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!promotion.is_finished() && !replacing.is_finished(), "it has not caught up");
+    let meanwhile = async {
+        at.consensus.join(absent(2)).await.expect("added");
+        at.consensus.transfer_leader(Some(to)).await.expect("moved");
+    };
+    tokio::time::timeout(Duration::from_secs(15), meanwhile).await.expect("they wait for nobody");
+    // Whoever leads no more promotes nobody.
+    for waiting in [promotion, replacing] {
+        let ended = waiting.await.expect("it ends");
+        assert!(matches!(ended, Err(MembershipError::NotLeader { .. })), "{ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
