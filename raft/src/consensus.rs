@@ -127,6 +127,22 @@ pub enum WriteError {
     Stopped,
 }
 
+/// Why there is no snapshot of what was applied when it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not yet.
+    #[error("no snapshot of log index {index} after {} s; it is still being taken", limit.as_secs())]
+    Late {
+        /// What it has to hold.
+        index: u64,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// Consensus does not run.
+    #[error("consensus has stopped: {0}")]
+    Stopped(String),
+}
+
 /// A handle to one shard; clones share it.
 pub struct Consensus<S: StateMachine>(Arc<Inner<S>>);
 
@@ -148,6 +164,8 @@ pub(crate) struct Inner<S: StateMachine> {
     receiver: Arc<Receiver>,
     /// Held by the one change of membership that runs.
     pub(crate) changes: tokio::sync::Mutex<()>,
+    /// The index that a snapshot shall hold.
+    wanted: AtomicU64,
     worker: Mutex<Option<oneshot::Receiver<()>>>,
     opened: Instant,
     /// Milliseconds after `opened` of the last message from a leader, plus one.
@@ -190,6 +208,21 @@ impl<S: StateMachine> Inner<S> {
 
     pub fn applied(&self) -> &watch::Receiver<u64> {
         &self.applied
+    }
+
+    /// Asks for a snapshot of everything that is applied now.
+    pub fn want_snapshot(&self) {
+        self.wanted.fetch_max(*self.applied.borrow(), Ordering::Relaxed);
+    }
+
+    /// Has a snapshot taken if the newest one does not hold what it shall. To be repeated until
+    /// it does: while one is being taken, openraft ignores that another is asked for.
+    pub async fn take_wanted_snapshot(&self) {
+        let held = self.metrics().snapshot.map_or(0, |id| id.index);
+        if held < self.wanted.load(Ordering::Relaxed) {
+            // Consensus that has stopped takes none.
+            let _ = self.raft.trigger().snapshot().await;
+        }
     }
 }
 
@@ -254,6 +287,7 @@ impl<S: StateMachine> Consensus<S> {
             barrier,
             receiver: Arc::new(Receiver::new(snapshots)),
             changes: tokio::sync::Mutex::new(()),
+            wanted: AtomicU64::new(0),
             worker: Mutex::new(Some(ended)),
             opened: Instant::now(),
             heard_ms: AtomicU64::new(0),
@@ -374,9 +408,29 @@ impl<S: StateMachine> Consensus<S> {
         Some(self.0.opened.elapsed().saturating_sub(Duration::from_millis(heard)))
     }
 
-    /// Takes a snapshot soon, after which log can be removed.
-    pub async fn snapshot(&self) -> Result<(), MembershipError> {
-        self.0.raft.trigger().snapshot().await.map_err(|_| MembershipError::Stopped)
+    /// Waits until a snapshot holds everything that is applied now, and returns its index. One
+    /// that is asked for comes, even if `limit` is over or nobody waits any more.
+    pub async fn snapshot(&self, limit: Duration) -> Result<u64, SnapshotError> {
+        let index = self.applied();
+        self.0.wanted.fetch_max(index, Ordering::Relaxed);
+        tokio::time::timeout(limit, self.await_snapshot(index))
+            .await
+            .unwrap_or(Err(SnapshotError::Late { index, limit }))
+    }
+
+    async fn await_snapshot(&self, index: u64) -> Result<u64, SnapshotError> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        self.0.take_wanted_snapshot().await;
+        loop {
+            let status = self.status();
+            if status.snapshot >= index {
+                return Ok(status.snapshot);
+            }
+            if let Some(fault) = status.fault {
+                return Err(SnapshotError::Stopped(fault));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Which shard this is.

@@ -47,9 +47,11 @@ async fn house<S: StateMachine>(inner: Weak<Inner<S>>, growth: Arc<Growth>) {
         let beyond = metrics.last_applied > metrics.snapshot;
         let due = grown >= options.snapshot_log_bytes
             || (beyond && since.elapsed() >= interval.min(options.snapshot_interval));
-        if due && inner.raft().trigger().snapshot().await.is_ok() {
+        if due {
+            inner.want_snapshot();
             (bytes, since, interval) = (growth.total(), Instant::now(), Duration::MAX);
         }
+        inner.take_wanted_snapshot().await;
         let purged = metrics.purged.map_or(0, |id| id.index);
         growth.forget(purged);
         // Only what a snapshot holds may go.

@@ -36,7 +36,7 @@ mod status;
 pub mod types;
 mod worker;
 
-pub use consensus::{Consensus, LogStore, OpenError, Setup, WriteError};
+pub use consensus::{Consensus, LogStore, OpenError, Setup, SnapshotError, WriteError};
 pub use machine::{Checkpointer, Committed, StateMachine};
 pub use membership::MembershipError;
 pub use options::{FOUNDER_MAX, Options, VOTERS_MAX};

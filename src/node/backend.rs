@@ -67,6 +67,9 @@ impl Backend {
 /// How long a member may take to say how it is.
 const REPORT_MAX: Duration = Duration::from_millis(700);
 
+/// How long whoever asks for a snapshot waits for it, less than a request over HTTP may take.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(50);
+
 impl AdminBackend for Backend {
     fn ready(&self) -> Result<(), String> {
         let status = self.server.replica.load().consensus.status();
@@ -96,8 +99,11 @@ impl AdminBackend for Backend {
     fn snapshot(&self) -> Answer<'_, Done> {
         Box::pin(async move {
             let replica = self.server.replica.load_full();
-            replica.consensus.snapshot().await.map_err(refusal)?;
-            Ok(done("a snapshot is being taken", Some(replica.identity.node)))
+            let taken = replica.consensus.snapshot(SNAPSHOT_MAX).await;
+            let index = taken.map_err(|error| Refusal::new(Code::Timeout, error.to_string()))?;
+            let node = replica.identity.node;
+            let message = format!("node {node} has a snapshot of log index {index}");
+            Ok(Done { message, id: Some(node), index: Some(index) })
         })
     }
 
@@ -112,10 +118,6 @@ impl AdminBackend for Backend {
     fn settings(&self) -> Vec<Shown> {
         self.server.config.show()
     }
-}
-
-fn done(message: impl Into<String>, id: Option<NodeId>) -> Done {
-    Done { message: message.into(), id, index: None }
 }
 
 /// Runs an action at this node, which must lead.

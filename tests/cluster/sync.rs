@@ -47,9 +47,9 @@ fn fill(cluster: &Cluster, nodes: &[usize]) -> Tally {
 
 fn await_snapshot(cluster: &Cluster, node: &Node, index: u64) {
     cluster.wait_for("the data", |_| node.number("raft_applied_index") >= index);
-    // Nothing comes of a request that finds a snapshot being taken.
-    let taken = || node.cli(&["snapshot"]).0 == 0 && node.number("raft_snapshot_index") >= index;
-    cluster.wait_for("a snapshot", |_| taken());
+    let (code, text) = node.cli(&["snapshot"]);
+    assert_eq!(code, 0, "snapshot: {text}");
+    assert!(node.number("raft_snapshot_index") >= index, "{text}");
     cluster.wait_for("a purge", |_| node.number("raft_purged_index") > 0);
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::support::proxy::Proxy;
 use crate::support::{Disk, TestNode, eventually, info};
 use bytes::Bytes;
-use raft::Options;
+use raft::{Options, SnapshotError};
 
 const ITEM: usize = 4 << 10;
+const LONG: Duration = Duration::from_secs(15);
 
 fn options() -> Options {
     Options {
@@ -82,9 +83,26 @@ async fn a_node_restarts_from_its_snapshot() {
     assert_eq!(again.items(), items);
     let before = again.consensus.status().snapshot;
     again.write("new").await.expect("written");
-    again.consensus.snapshot().await.expect("triggered");
-    eventually("a newer snapshot", || again.consensus.status().snapshot > before).await;
+    assert!(again.consensus.snapshot(LONG).await.expect("taken") > before);
     let dir = again.disk.dir.path().join("shard/snapshots");
     let count = || std::fs::read_dir(&dir).expect("reads").count();
     eventually("one snapshot", || count() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_snapshot_that_is_asked_for_while_one_is_taken_comes_after_it() {
+    let node = Arc::new(alone().await);
+    node.list.lock().checkpoint_takes = Duration::from_millis(700);
+    node.write("first").await.expect("written");
+    let asked = Arc::clone(&node);
+    let first = tokio::spawn(async move { asked.consensus.snapshot(LONG).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!first.is_finished(), "it takes its time");
+    node.write("second").await.expect("written");
+    let index = node.consensus.applied();
+    let none = node.consensus.snapshot(Duration::from_millis(1)).await;
+    assert!(matches!(none, Err(SnapshotError::Late { index: late, .. }) if late == index));
+    // Nobody waits for it any more, and it comes.
+    eventually("the second", || node.consensus.status().snapshot >= index).await;
+    assert!(first.await.expect("it ends").expect("taken") < index);
 }

@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use raft::Consensus;
 use resp::{Reply, ReplyError};
 
 use super::time::unix_seconds;
 use crate::commands::verbs::Shutdown;
-use crate::keyspace::Keyspace;
 use crate::server::{self, Server};
 
 /// The snapshots that clients asked for.
@@ -117,8 +115,8 @@ async fn take_snapshot(server: &Arc<Server>) -> Result<(), ReplyError> {
     let task = tokio::spawn(async move {
         let began = server::now();
         let consensus = server.replica.load().consensus.clone();
-        let taken = tokio::time::timeout(SNAPSHOT_TIME_MAX, snapshot_of_now(&consensus)).await;
-        let taken = taken.unwrap_or_else(|_| Err(refusal("the snapshot takes too long")));
+        let taken = consensus.snapshot(SNAPSHOT_TIME_MAX).await.map(drop);
+        let taken = taken.map_err(|error| refusal(&error.to_string()));
         server.saves.end(began.elapsed(), taken.is_err());
         taken
     });
@@ -127,20 +125,6 @@ async fn take_snapshot(server: &Arc<Server>) -> Result<(), ReplyError> {
 
 /// Whoever asks is not kept longer; the snapshot goes on.
 const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(3600);
-
-/// Waits until a snapshot holds all that is applied now.
-async fn snapshot_of_now(consensus: &Consensus<Keyspace>) -> Result<(), ReplyError> {
-    const PAUSE: Duration = Duration::from_millis(10);
-    let index = consensus.applied();
-    if consensus.status().snapshot >= index {
-        return Ok(());
-    }
-    consensus.snapshot().await.map_err(|error| refusal(&error.to_string()))?;
-    while consensus.status().snapshot < index {
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(())
-}
 
 fn refusal(text: &str) -> ReplyError {
     ReplyError::Raw(format!("ERR {text}"))

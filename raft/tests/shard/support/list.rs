@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -17,6 +18,8 @@ const RECORD: &str = "record";
 pub struct State {
     pub items: Vec<Bytes>,
     record: Option<Bytes>,
+    /// How long it takes to write a checkpoint.
+    pub checkpoint_takes: Duration,
 }
 
 /// What the test sees of a state machine.
@@ -50,7 +53,10 @@ impl StateMachine for List {
 
     fn checkpointer(&mut self) -> io::Result<Checkpointer> {
         let state = self.0.lock().clone();
-        Ok(Box::new(move |dir| write(dir, &state)))
+        Ok(Box::new(move |dir| {
+            std::thread::sleep(state.checkpoint_takes);
+            write(dir, &state)
+        }))
     }
 
     fn applied_in(dir: &Path) -> io::Result<Option<Bytes>> {
@@ -84,7 +90,7 @@ fn read(dir: &Path) -> io::Result<State> {
     let mut names: Vec<_> =
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     names.sort();
-    let mut state = State { items: Vec::new(), record: List::applied_in(dir)? };
+    let mut state = State { record: List::applied_in(dir)?, ..State::default() };
     for name in names.iter().filter(|name| name.extension().is_some_and(|e| e == "sst")) {
         let mut file = Bytes::from(fs::read(name)?);
         while !file.is_empty() {
