@@ -26,7 +26,7 @@ use crate::adapter::Adapter;
 use crate::keeper;
 use crate::log::ShardLog;
 use crate::machine::StateMachine;
-use crate::membership::{MembershipError, leads};
+use crate::membership::leads;
 use crate::network::{Network, Sender};
 use crate::observe::{Growth, LocalReads, Observed};
 use crate::options::{FOUNDER_MAX, Options};

@@ -17,6 +17,7 @@
 
 mod adapter;
 mod consensus;
+mod contact;
 pub mod convert;
 mod keeper;
 pub mod log;
@@ -37,6 +38,7 @@ pub mod types;
 mod worker;
 
 pub use consensus::{Consensus, LogStore, OpenError, Setup, SnapshotError, WriteError};
+pub use contact::Lost;
 pub use machine::{Checkpointer, Committed, StateMachine};
 pub use membership::MembershipError;
 pub use options::{FOUNDER_MAX, Options, VOTERS_MAX};

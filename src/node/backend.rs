@@ -72,14 +72,7 @@ const SNAPSHOT_MAX: Duration = Duration::from_secs(50);
 
 impl AdminBackend for Backend {
     fn ready(&self) -> Result<(), String> {
-        let status = self.server.replica.load().consensus.status();
-        if let Some(fault) = status.fault {
-            return Err(fault);
-        }
-        if status.leader.is_none() {
-            return Err("no leader is known".into());
-        }
-        Ok(())
+        self.server.replica.load().consensus.contact().map_err(|lost| lost.to_string())
     }
 
     fn cluster(&self) -> Answer<'_, ClusterView> {

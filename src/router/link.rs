@@ -1,8 +1,13 @@
 //! The stream from a follower's outbox to the leader's packer.
+//!
+//! A batch waits in it until the connection asks for the next one; only then does it leave, and
+//! only if the outbox still wants it to. So a batch that never left is known not to be proposed.
 
 use std::sync::Weak;
 
 use bytes::Bytes;
+use futures::future::ready;
+use futures::stream::{Stream, StreamExt};
 use proto::node::v1::cluster_client::ClusterClient;
 use proto::node::v1::{ForwardReply, ForwardRequest, Route, forward_reply};
 use resp::ReplyError;
@@ -17,9 +22,8 @@ use super::outbox::Verdict;
 /// An open stream to one leader. Dropping it closes the stream.
 pub struct Link {
     epoch: u64,
-    route: Route,
     /// Unbounded in type only: the outbox keeps few batches in flight.
-    batches: mpsc::UnboundedSender<ForwardRequest>,
+    batches: mpsc::UnboundedSender<(u64, Bytes)>,
 }
 
 impl Link {
@@ -31,9 +35,10 @@ impl Link {
         epoch: u64,
         router: Weak<Inner>,
     ) -> Self {
-        let (batches, outgoing) = mpsc::unbounded_channel();
+        let (batches, waiting) = mpsc::unbounded_channel();
+        let outgoing = departures(UnboundedReceiverStream::new(waiting), route, epoch, &router);
         runtime.spawn(run(channel, outgoing, epoch, router));
-        Self { epoch, route, batches }
+        Self { epoch, batches }
     }
 
     /// The route's number for which it was opened.
@@ -42,14 +47,29 @@ impl Link {
     }
 
     /// Sends a batch; a broken stream reports itself to the router.
-    pub fn send(&self, batch: Bytes) {
-        let _ = self.batches.send(ForwardRequest { route: Some(self.route.clone()), batch });
+    pub fn send(&self, sequence: u64, batch: Bytes) {
+        let _ = self.batches.send((sequence, batch));
     }
+}
+
+/// The batches as the connection takes them.
+fn departures(
+    waiting: impl Stream<Item = (u64, Bytes)> + Send + 'static,
+    route: Route,
+    epoch: u64,
+    router: &Weak<Inner>,
+) -> impl Stream<Item = ForwardRequest> + Send + 'static {
+    let router = Weak::clone(router);
+    waiting.filter_map(move |(sequence, batch)| {
+        let departs = router.upgrade().is_some_and(|router| router.depart(sequence, epoch));
+        let request = ForwardRequest { route: Some(route.clone()), batch };
+        ready(departs.then_some(request))
+    })
 }
 
 async fn run(
     channel: Channel,
-    outgoing: mpsc::UnboundedReceiver<ForwardRequest>,
+    outgoing: impl Stream<Item = ForwardRequest> + Send + 'static,
     epoch: u64,
     router: Weak<Inner>,
 ) {
@@ -63,14 +83,14 @@ async fn run(
 
 async fn relay(
     channel: Channel,
-    outgoing: mpsc::UnboundedReceiver<ForwardRequest>,
+    outgoing: impl Stream<Item = ForwardRequest> + Send + 'static,
     epoch: u64,
     router: &Weak<Inner>,
 ) -> Result<(), tonic::Status> {
     let mut client = ClusterClient::new(channel)
         .max_decoding_message_size(usize::MAX)
         .max_encoding_message_size(usize::MAX);
-    let mut replies = client.forward(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
+    let mut replies = client.forward(outgoing).await?.into_inner();
     while let Some(reply) = replies.message().await? {
         let Some(router) = router.upgrade() else { return Ok(()) };
         let sequence = reply.sequence;

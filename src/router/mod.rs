@@ -181,7 +181,7 @@ impl Inner {
         }
         if let Some(link) = link.as_ref() {
             self.telemetry.counters.requests_forwarded.add(shipment.commands as u64);
-            link.send(shipment.batch);
+            link.send(shipment.sequence, shipment.batch);
         }
     }
 
@@ -203,6 +203,11 @@ impl Inner {
         let mut outbox = self.outbox.lock();
         outbox.complete(sequence, epoch, verdict);
         self.pump(&mut outbox);
+    }
+
+    /// Whether the stream to the leader shall carry a batch away, which it is about to.
+    fn depart(&self, sequence: u64, epoch: u64) -> bool {
+        self.outbox.lock().depart(sequence, epoch)
     }
 
     /// The stream to the leader broke: what it carried may have been proposed.

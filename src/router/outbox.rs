@@ -75,6 +75,8 @@ struct Flight {
     tickets: Vec<Ticket>,
     /// The epoch in which it was last sent; none: it must be sent (again).
     sent: Option<u64>,
+    /// What was sent last has left this node's hands. Until then it is known not to be proposed.
+    departed: bool,
     /// Some sending of it may have been proposed.
     perhaps_proposed: bool,
 }
@@ -158,6 +160,8 @@ impl Outbox {
         let acknowledged = self.flights.front().map_or(self.last_sequence, |f| f.sequence - 1);
         let flight = self.flights.get_mut(at)?;
         flight.sent = Some(self.epoch);
+        // What goes to another node leaves when the connection takes it: see `depart`.
+        flight.departed = route == Route::Local;
         let origin = Origin {
             node: self.node,
             incarnation: self.incarnation,
@@ -174,6 +178,16 @@ impl Outbox {
             commands: flight.tickets.iter().map(|ticket| ticket.commands).sum(),
             since: flight.tickets.first()?.since,
         })
+    }
+
+    /// The connection is about to carry away what was sent in `epoch`. False: it must not, for the
+    /// batch is answered already or was sent again.
+    pub fn depart(&mut self, sequence: u64, epoch: u64) -> bool {
+        let Ok(at) = self.flights.binary_search_by_key(&sequence, |f| f.sequence) else {
+            return false;
+        };
+        let flight = self.flights.get_mut(at).filter(|flight| flight.sent == Some(epoch));
+        flight.map(|flight| flight.departed = true).is_some()
     }
 
     /// The batch that must be applied before the one at `at`.
@@ -197,6 +211,7 @@ impl Outbox {
             items,
             tickets,
             sent: None,
+            departed: false,
             perhaps_proposed: false,
         });
     }
@@ -273,11 +288,11 @@ impl Outbox {
         self.route = None;
     }
 
-    /// What was sent in `epoch` may have been proposed, and must be sent again.
+    /// What was sent in `epoch` must be sent again; what has departed may have been proposed.
     pub fn lost(&mut self, epoch: u64) {
         for flight in self.flights.iter_mut().filter(|f| f.sent == Some(epoch)) {
             flight.sent = None;
-            flight.perhaps_proposed = true;
+            flight.perhaps_proposed |= flight.departed;
         }
         if epoch == self.epoch {
             self.pause();
@@ -307,7 +322,7 @@ impl Outbox {
         let due = |t: &Ticket| t.deadline <= now;
         while let Some(at) = self.flights.iter().position(|f| f.tickets.iter().all(due)) {
             let error = match self.flights.get(at) {
-                Some(f) if f.perhaps_proposed || f.sent.is_some() => uncertain(),
+                Some(f) if f.perhaps_proposed || (f.sent.is_some() && f.departed) => uncertain(),
                 _ => ReplyError::Raw(NO_LEADER.into()),
             };
             self.fail(at, &error);
@@ -342,4 +357,73 @@ fn encode_batch(origin: &Origin, items: &Bytes) -> Bytes {
     origin.encode_raw(&mut batch);
     batch.extend_from_slice(items);
     batch.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LEADER: Route = Route::Remote(2);
+
+    fn outbox() -> Outbox {
+        let limits = RouterLimits {
+            waiting_bytes_max: 1 << 20,
+            batch_bytes_max: 1 << 10,
+            batches_in_flight_max: 4,
+            timeout: Duration::from_secs(1),
+        };
+        let mut outbox = Outbox::new(1, 1, limits);
+        outbox.route_to(1, Some(2));
+        outbox
+    }
+
+    /// A write, and the batch that carries it to the leader.
+    fn send(outbox: &mut Outbox) -> (oneshot::Receiver<Vec<Reply>>, Shipment) {
+        let answer = outbox.accept(&[Item::default()], Instant::now()).expect("there is room");
+        let shipment = outbox.next_shipment().expect("it is sent");
+        assert_eq!(shipment.route, LEADER);
+        (answer, shipment)
+    }
+
+    /// What the client hears when its time is over.
+    fn expired(outbox: &mut Outbox, mut answer: oneshot::Receiver<Vec<Reply>>) -> String {
+        outbox.expire(Instant::now() + Duration::from_secs(2));
+        let replies = answer.try_recv().expect("answered");
+        let Some(Reply::Error(error)) = replies.first() else { panic!("no error: {replies:?}") };
+        error.to_string()
+    }
+
+    #[test]
+    fn what_never_left_was_certainly_not_written() {
+        let mut outbox = outbox();
+        let (answer, shipment) = send(&mut outbox);
+        outbox.lost(shipment.epoch);
+        outbox.route_to(2, Some(2));
+        let again = outbox.next_shipment().expect("it is sent again");
+        assert!(!outbox.depart(shipment.sequence, shipment.epoch), "the old stream is closed");
+        assert_eq!(expired(&mut outbox, answer), NO_LEADER);
+        assert!(!outbox.depart(again.sequence, again.epoch), "it is answered: it must not go");
+    }
+
+    #[test]
+    fn what_has_left_is_uncertain_from_then_on() {
+        let mut outbox = outbox();
+        let (answer, shipment) = send(&mut outbox);
+        assert!(outbox.depart(shipment.sequence, shipment.epoch));
+        outbox.lost(shipment.epoch);
+        outbox.route_to(2, Some(2));
+        outbox.next_shipment().expect("it is sent again");
+        assert_eq!(expired(&mut outbox, answer), uncertain().to_string());
+    }
+
+    #[test]
+    fn a_refusal_makes_it_certain_again() {
+        let mut outbox = outbox();
+        let (answer, shipment) = send(&mut outbox);
+        assert!(outbox.depart(shipment.sequence, shipment.epoch));
+        outbox.complete(shipment.sequence, shipment.epoch, Verdict::NotLeader);
+        assert_eq!(expired(&mut outbox, answer), NO_LEADER);
+    }
 }

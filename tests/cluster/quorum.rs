@@ -133,3 +133,48 @@ fn a_leader_that_slept_answers_nothing_stale() {
     cluster.wait_for("the sleeper to follow", fresh);
     cluster.assert_equal_digests();
 }
+
+/// Whether HTTP says that clients should be sent to a node, and why not.
+fn readiness(node: &Node) -> (bool, String) {
+    let url = format!("http://127.0.0.1:{}/health/ready", node.port + 1);
+    let request = ureq::get(&url).config().http_status_as_error(false).build();
+    let mut answer = request.call().unwrap();
+    let is_ready = answer.status().as_u16() == 200;
+    (is_ready, answer.body_mut().read_to_string().unwrap())
+}
+
+fn roles(node: &Node) -> (String, String) {
+    let Reply::Array(role) = node.ask(&["ROLE"]) else { panic!("no role") };
+    let Reply::Bulk(state) = &role[3] else { panic!("no state in {role:?}") };
+    (node.info("role"), String::from_utf8_lossy(state).into_owned())
+}
+
+#[test]
+fn a_follower_that_is_cut_off_says_so_and_what_it_never_sent_is_refused() {
+    let mut cluster = Cluster::start_with(3, &OPTIONS);
+    let alone = (cluster.await_leader() + 1) % 3;
+    cluster.wait_for("readiness", |c| c.nodes.iter().all(|node| readiness(node).0));
+    to_others(&mut cluster, alone, Node::kill);
+    let node = &cluster.nodes[alone];
+    cluster.wait_for("it to notice", |_| !readiness(node).0);
+    assert_eq!(node.info("master_link_status"), "down");
+    assert_eq!(roles(node), ("slave".into(), "connect".into()));
+    let mut client = node.client().unwrap();
+    for number in 0..3 {
+        let error = refused(&mut client, &["SET", &number.to_string(), "x"], WRITE_MAX);
+        assert!(error.starts_with("CLUSTERDOWN "), "{error}");
+    }
+    to_others(&mut cluster, alone, Node::restart);
+    cluster.wait_for("readiness", |c| c.nodes.iter().all(|node| readiness(node).0));
+    assert_eq!(cluster.nodes[alone].ask(&["EXISTS", "0", "1", "2"]), Reply::Integer(0));
+}
+
+#[test]
+fn a_leader_that_is_cut_off_is_not_ready() {
+    let mut cluster = Cluster::start_with(3, &OPTIONS);
+    let leader = cluster.await_leader();
+    to_others(&mut cluster, leader, Node::freeze);
+    cluster.wait_for("it to notice", |c| !readiness(&c.nodes[leader]).0);
+    to_others(&mut cluster, leader, Node::thaw);
+    cluster.wait_for("readiness", |c| c.nodes.iter().all(|node| readiness(node).0));
+}

@@ -144,10 +144,13 @@ fn a_new_learner_outlives_the_sender_of_its_snapshot() {
     let load = load(&cluster);
     cluster.join(&[&["--replica"][..], &OPTIONS].concat());
     await_arrival(&cluster, 3, 4);
+    assert_eq!(cluster.nodes[3].info("master_sync_in_progress"), "1");
     let leader = cluster.await_leader();
     cluster.nodes[leader].kill();
     let learner = &cluster.nodes[3];
     assert_cut(learner);
+    assert_eq!(learner.info("role"), "slave", "it awaits its first data");
+    assert_eq!(learner.info("master_link_status"), "down");
     assert_eq!(learner.number("raft_snapshot_index"), 0, "it has a snapshot");
     cluster.wait_for("the snapshot", |_| learner.number("raft_snapshot_index") > 0);
     cluster.nodes[leader].restart();

@@ -56,6 +56,11 @@ impl Receiver {
         Self { snapshots, state: Mutex::default() }
     }
 
+    /// Whether a snapshot is arriving now.
+    pub fn is_receiving(&self) -> bool {
+        self.state.lock().streaming
+    }
+
     /// Looks at what is here already. Returns the number of the transfer and what is missing.
     pub fn offer(&self, vote: Vote, manifest: Manifest) -> io::Result<(u64, Vec<SnapshotWant>)> {
         let transfer = {

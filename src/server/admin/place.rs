@@ -3,7 +3,7 @@
 //! Taken once per request from the status of consensus, so that one answer never mixes two
 //! states. Redis knows masters and slaves: the leader is the master, every other member a slave.
 
-use raft::{ClusterId, NodeId, Role, ShardId, Status};
+use raft::{ClusterId, Lost, NodeId, Role, ShardId, Status};
 
 use crate::server::Replica;
 
@@ -38,6 +38,27 @@ impl Member {
     }
 }
 
+/// The way of a node to its leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// There is none, or nothing comes over it.
+    Down,
+    /// The data is on its way.
+    Sync,
+    /// The log comes as it grows.
+    Up,
+}
+
+impl Link {
+    fn of(contact: &Result<(), Lost>) -> Self {
+        match contact {
+            Ok(()) => Self::Up,
+            Err(Lost::Syncing) => Self::Sync,
+            Err(_) => Self::Down,
+        }
+    }
+}
+
 /// The shard as this node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -55,6 +76,8 @@ pub struct Place {
     pub leader: Option<NodeId>,
     /// Milliseconds since it last heard of its leader, if ever.
     pub leader_silent_ms: Option<u64>,
+    /// The way to its leader, if it follows one.
+    pub link: Link,
     /// The last entry of its log.
     pub last_log: u64,
     /// The last entry it knows to be on a quorum.
@@ -71,7 +94,8 @@ impl Place {
         let consensus = &replica.consensus;
         let place = Self::new(consensus.cluster(), consensus.shard(), &consensus.status());
         let silence = consensus.leader_silence();
-        Self { leader_silent_ms: silence.map(|silence| silence.as_millis() as u64), ..place }
+        let leader_silent_ms = silence.map(|silence| silence.as_millis() as u64);
+        Self { leader_silent_ms, link: Link::of(&consensus.contact()), ..place }
     }
 
     /// Where `status` puts this node.
@@ -97,6 +121,7 @@ impl Place {
             term: status.term,
             leader: status.leader,
             leader_silent_ms: None,
+            link: Link::Down,
             last_log: status.last_log,
             committed: status.committed,
             applied: status.applied,
@@ -104,9 +129,11 @@ impl Place {
         }
     }
 
-    /// Whether it answers as a master: it leads, or there is nobody else.
+    /// Whether it answers as a master: it leads, or votes alone. A node that has yet to be told of
+    /// the other members follows one of them.
     pub fn is_master(&self) -> bool {
-        self.role == Role::Leader || self.others().next().is_none()
+        let votes_alone = || self.myself().is_some_and(|me| me.is_voter) && self.members.len() == 1;
+        self.role == Role::Leader || votes_alone()
     }
 
     /// `master` or `slave`.
@@ -138,12 +165,6 @@ impl Place {
     /// The members that follow this node, if it leads.
     pub fn replicas(&self) -> impl Iterator<Item = &Member> {
         self.others().filter(|member| member.is_connected())
-    }
-
-    /// The leader, if this node hears of it.
-    pub fn linked_leader(&self) -> Option<&Member> {
-        let is_heard = self.leader_silent_ms.is_some_and(|silent| silent <= SILENT_MS_MAX);
-        self.leader().filter(|_| is_heard)
     }
 
     /// The other members.
@@ -202,7 +223,8 @@ pub(super) mod tests {
             role,
             term: 4,
             leader: Some(1),
-            leader_silent_ms: (me > 1).then_some(2100),
+            leader_silent_ms: (me > 1).then_some(1100),
+            link: Link::Up,
             last_log: 99,
             committed: 98,
             applied: 98,
@@ -232,5 +254,9 @@ pub(super) mod tests {
         let mut alone = shard_of_three(2);
         alone.members.retain(|member| member.id == 2);
         assert_eq!(alone.redis_role(), "master");
+        // Before the first entry or snapshot has come, no members are known, not even oneself.
+        let mut fresh = shard_of_three(3);
+        fresh.members.clear();
+        assert_eq!(fresh.redis_role(), "slave");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use raft::{NodeId, Role};
 use resp::{Reply, ReplyError};
 
-use super::place::{Member, Place};
+use super::place::{Link, Member, Place};
 use crate::commands::verbs::Failover;
 use crate::server::Server;
 
@@ -41,11 +41,10 @@ fn slave(place: &Place) -> Reply {
 
 /// What Redis calls the state of the way to the leader.
 fn link_state(place: &Place) -> &'static str {
-    match place.linked_leader() {
-        None => "connect",
-        // Nothing has come yet: a snapshot or the first entries are on their way.
-        Some(_) if place.applied == 0 => "sync",
-        Some(_) => "connected",
+    match place.link {
+        Link::Down => "connect",
+        Link::Sync => "sync",
+        Link::Up => "connected",
     }
 }
 
@@ -142,10 +141,12 @@ mod tests {
             Reply::Array([&head[..], &[Reply::bulk(state), Reply::Integer(98)]].concat())
         };
         assert_eq!(slave(&place), shape("10.0.0.1", 6379, "connected"));
+        place.link = Link::Down;
+        assert_eq!(slave(&place), shape("10.0.0.1", 6379, "connect"));
         place.leader = None;
         assert_eq!(slave(&place), shape("", 0, "connect"));
-        let silent = Place { leader_silent_ms: Some(60_000), ..shard_of_three(3) };
-        assert_eq!(slave(&silent), shape("10.0.0.1", 6379, "connect"));
+        let syncing = Place { link: Link::Sync, ..shard_of_three(3) };
+        assert_eq!(slave(&syncing), shape("10.0.0.1", 6379, "sync"));
     }
 
     #[test]

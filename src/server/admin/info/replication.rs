@@ -3,7 +3,7 @@
 //! Offsets are log indexes. The leader is the master; followers and learners are slaves.
 
 use super::{Facts, Field, field};
-use crate::server::admin::place::{Member, Place};
+use crate::server::admin::place::{Link, Member, Place};
 
 pub(super) fn fields(facts: &Facts<'_>) -> Vec<Field> {
     lines(&facts.place)
@@ -33,14 +33,14 @@ fn lines(place: &Place) -> Vec<Field> {
 fn as_slave(place: &Place) -> Vec<Field> {
     let leader = place.leader();
     let (host, port) = leader.map_or(("", 0), |leader| (&leader.host, leader.port));
-    let is_up = place.linked_leader().is_some();
+    let (is_up, is_heard) = (place.link == Link::Up, place.link != Link::Down);
     let silent_s = place.leader_silent_ms.map_or(-1, |silent| (silent / 1000) as i64);
     let mut fields = vec![
         field("master_host", host),
         field("master_port", port),
         field("master_link_status", if is_up { "up" } else { "down" }),
-        field("master_last_io_seconds_ago", if is_up { silent_s } else { -1 }),
-        field("master_sync_in_progress", u8::from(is_up && place.applied == 0)),
+        field("master_last_io_seconds_ago", if is_heard { silent_s } else { -1 }),
+        field("master_sync_in_progress", u8::from(place.link == Link::Sync)),
         field("slave_read_repl_offset", place.last_log),
         field("slave_repl_offset", place.applied),
     ];
@@ -99,9 +99,11 @@ mod tests {
         assert!(has(&place, "role:slave") && has(&place, "master_host:10.0.0.1"));
         assert!(has(&place, "master_link_status:up") && has(&place, "slave_priority:0"));
         assert!(has(&shard_of_three(2), "slave_priority:100"));
-        assert!(has(&place, "master_last_io_seconds_ago:2"));
-        place.leader = None;
-        assert!(has(&place, "master_link_status:down"));
+        assert!(has(&place, "master_last_io_seconds_ago:1"));
+        place.link = Link::Sync;
+        assert!(has(&place, "master_link_status:down") && has(&place, "master_sync_in_progress:1"));
+        place.link = Link::Down;
+        assert!(has(&place, "master_link_status:down") && has(&place, "master_sync_in_progress:0"));
         assert!(has(&place, "master_last_io_seconds_ago:-1"));
     }
 }
