@@ -70,6 +70,17 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The member it is about, if it has one already.
+    pub fn member(&self) -> Option<u64> {
+        match self {
+            Action::AddLearner { .. } => None,
+            Action::Promote { id } | Action::Demote { id } | Action::Remove { id, .. } => Some(*id),
+            Action::Replace { with: id, .. } | Action::Transfer { to: id } => Some(*id),
+        }
+    }
+}
+
 /// Where a new member is reached, HOST:PORT each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -80,13 +80,7 @@ impl AdminBackend for Backend {
     }
 
     fn run(&self, action: Action) -> Answer<'_, Done> {
-        Box::pin(async move {
-            let replica = self.server.replica.load_full();
-            if replica.consensus.status().is_leader() {
-                return run_here(&replica, action).await;
-            }
-            ask_leader(&replica, &action).await
-        })
+        Box::pin(run_at_leader(&self.server, action))
     }
 
     fn snapshot(&self) -> Answer<'_, Done> {
@@ -113,37 +107,74 @@ impl AdminBackend for Backend {
     }
 }
 
+/// How long an action follows the leadership: it moves once for a leader that is to go itself.
+const FOLLOW_MAX: Duration = Duration::from_secs(15);
+
+/// Runs an action at whoever leads. A leader that has to go first hands over, and whoever leads
+/// then does the rest.
+async fn run_at_leader(server: &Arc<Server>, action: Action) -> Result<Done, Refusal> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let deadline = crate::server::now() + FOLLOW_MAX;
+    let mut moved = false;
+    loop {
+        let replica = server.replica.load_full();
+        let ran = match replica.consensus.status().is_leader() {
+            true => run_here(&replica, &action).await,
+            false => ask_leader(&replica, &action).await,
+        };
+        match ran {
+            Err(refusal) if refusal.code == Code::NotLeader && crate::server::now() < deadline => {
+                moved = true;
+            }
+            // A leader that was replaced in the middle of the change has left the rest to the next.
+            Err(_) if moved && is_done(&action, &replica.consensus.status()) => {
+                return Ok(done(&action, action.member().unwrap_or_default(), &replica));
+            }
+            ran => return ran,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Runs an action at this node, which must lead.
-pub(super) async fn run_here(replica: &Replica, action: Action) -> Result<Done, Refusal> {
+pub(super) async fn run_here(replica: &Replica, action: &Action) -> Result<Done, Refusal> {
     let consensus = &replica.consensus;
-    let (message, id) = match action {
-        Action::AddLearner { member } => {
-            let id = consensus.join(node_of(member)?).await.map_err(refusal)?;
-            ("is a learner", id)
-        }
-        Action::Promote { id } => {
-            consensus.promote(id, false).await.map_err(refusal)?;
-            ("is a voter", id)
-        }
-        Action::Demote { id } => {
-            consensus.demote(id, false).await.map_err(refusal)?;
-            ("is a learner", id)
-        }
-        Action::Remove { id, force } => {
-            consensus.remove(id, force).await.map_err(refusal)?;
-            ("is removed", id)
-        }
-        Action::Replace { id, with } => {
-            consensus.replace(id, with, false).await.map_err(refusal)?;
-            ("has taken over", with)
-        }
-        Action::Transfer { to } => {
-            consensus.transfer_leader(Some(to)).await.map_err(refusal)?;
-            ("leads", to)
-        }
+    let ran = match action {
+        Action::AddLearner { member } => consensus.join(node_of(member.clone())?).await,
+        Action::Promote { id } => consensus.promote(*id, false).await.map(|()| *id),
+        Action::Demote { id } => consensus.demote(*id, false).await.map(|()| *id),
+        Action::Remove { id, force } => consensus.remove(*id, *force).await.map(|()| *id),
+        Action::Replace { id, with } => consensus.replace(*id, *with, false).await.map(|()| *with),
+        Action::Transfer { to } => consensus.transfer_leader(Some(*to)).await,
     };
-    let index = Some(consensus.status().membership_index);
-    Ok(Done { message: format!("node {id} {message}"), id: Some(id), index })
+    Ok(done(action, ran.map_err(refusal)?, replica))
+}
+
+fn done(action: &Action, id: NodeId, replica: &Replica) -> Done {
+    let became = match action {
+        Action::AddLearner { .. } | Action::Demote { .. } => "is a learner",
+        Action::Promote { .. } => "is a voter",
+        Action::Remove { .. } => "is removed",
+        Action::Replace { .. } => "has taken over",
+        Action::Transfer { .. } => "leads",
+    };
+    let index = Some(replica.consensus.status().membership_index);
+    Done { message: format!("node {id} {became}"), id: Some(id), index }
+}
+
+/// Whether the shard is as the action wants it.
+fn is_done(action: &Action, status: &Status) -> bool {
+    let is_voter = |id: &NodeId| status.voters.contains(id);
+    let is_member = |id: &NodeId| status.members.contains_key(id);
+    let is_so = match action {
+        Action::AddLearner { .. } => false,
+        Action::Promote { id } => is_voter(id),
+        Action::Demote { id } => is_member(id) && !is_voter(id),
+        Action::Remove { id, .. } => !is_member(id),
+        Action::Replace { id, with } => !is_member(id) && is_voter(with),
+        Action::Transfer { to } => status.leader == Some(*to),
+    };
+    is_so && !status.joint
 }
 
 fn node_of(member: NewMember) -> Result<Node, Refusal> {

@@ -73,9 +73,9 @@ impl Cluster for ClusterService {
     async fn admin(&self, request: Request<AdminRequest>) -> Answer<AdminReply> {
         let request = request.into_inner();
         let replica = self.server.replica.load_full();
-        let action = serde_json::from_slice(&request.body)
+        let action: Action = serde_json::from_slice(&request.body)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let reply = match backend::run_here(&replica, action).await {
+        let reply = match backend::run_here(&replica, &action).await {
             Ok(done) => answer(200, &done),
             Err(refusal) => answer(u32::from(refusal.code.status().as_u16()), &refusal),
         };
@@ -117,9 +117,20 @@ fn refuse(reason: &str, retry: bool) -> JoinReply {
 /// How long the leader may take over a change of membership.
 const CHANGE_MAX: Duration = Duration::from_secs(90);
 
+/// How long an election is waited for.
+const ELECTION_MAX: Duration = Duration::from_secs(3);
+
+/// The status once somebody leads, or after a moment without.
+async fn led(replica: &Replica) -> raft::Status {
+    let mut status = replica.consensus.watch();
+    let led = status.wait_for(|status| status.leader.is_some());
+    let _ = tokio::time::timeout(ELECTION_MAX, led).await;
+    replica.consensus.status()
+}
+
 /// Has the leader do it, wherever that is.
 pub(super) async fn ask_leader(replica: &Replica, action: &Action) -> Result<Done, Refusal> {
-    let status = replica.consensus.status();
+    let status = led(replica).await;
     let leader = status
         .leader_node()
         .ok_or_else(|| Refusal::new(Code::NoLeader, "there is no leader now"))?;

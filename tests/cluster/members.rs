@@ -133,3 +133,28 @@ fn a_learner_that_is_waited_for_holds_nobody_up() {
     drop(cluster);
     assert_ne!(promotion.join().unwrap().0, 0, "nobody has caught up");
 }
+
+#[test]
+fn a_leader_steps_down_and_goes_when_it_is_told_to() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster.addresses(), "g");
+    for through in [0, 1] {
+        // Asked of itself, or of a follower.
+        let leader = cluster.await_leader();
+        let id = cluster.id(leader).to_string();
+        let at = (leader + through) % 3;
+        let (code, text) = cluster.nodes[at].cli(&["demote", &id]);
+        assert_eq!((code, text.trim()), (0, format!("node {id} is a learner").as_str()));
+        await_sizes(&cluster, 2, 3);
+        done(&cluster, &["promote", &id]);
+        await_sizes(&cluster, 3, 3);
+    }
+    let leader = cluster.await_leader();
+    let id = cluster.id(leader).to_string();
+    let (code, text) = cluster.nodes[leader].cli(&["remove", &id]);
+    assert_eq!((code, text.trim()), (0, format!("node {id} is removed").as_str()));
+    cluster.nodes[leader].kill();
+    await_sizes(&cluster, 2, 2);
+    let tallies = load.stop();
+    assert_found(&cluster.nodes[(leader + 1) % 3].address(), &tallies);
+}
