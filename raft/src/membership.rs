@@ -45,7 +45,9 @@ impl<S: StateMachine> Consensus<S> {
         self.exclusively(|inner| async move { inner.allocate_node_id().await }).await
     }
 
-    /// Adds a member without a vote.
+    /// Adds a member without a vote. A learner at its address that does not answer gives way: its
+    /// node cannot be there any more, or never came to be. A voter stays, because what it has
+    /// promised counts.
     pub async fn add_learner(&self, id: NodeId, node: Node) -> Result<()> {
         self.exclusively(move |inner| async move { inner.add_learner(id, node).await }).await
     }
@@ -53,7 +55,9 @@ impl<S: StateMachine> Consensus<S> {
     /// Gives an id to a new node and adds it without a vote.
     pub async fn join(&self, node: Node) -> Result<NodeId> {
         self.exclusively(move |inner| async move {
-            inner.check_address(&inner.leading()?, &node)?;
+            if let Some(known) = holder(&inner.leading()?, &node) {
+                return Err(taken(&node, known));
+            }
             let id = inner.allocate_node_id().await?;
             inner.add_learner(id, node).await?;
             Ok(id)
@@ -192,19 +196,24 @@ impl<S: StateMachine> Inner<S> {
         match stored.membership().get_node(&id) {
             Some(known) if *known == node => return Ok(()),
             Some(_) => return Err(MembershipError::AlreadyMember(id)),
-            None => self.check_address(&metrics, &node)?,
+            None => {}
         }
+        let earlier = self.gives_way(&metrics, &node)?;
         let add = ChangeMembers::AddNodes([(id, node)].into());
-        self.change(stored, add, true).await
+        let Some(earlier) = earlier else { return self.change(stored, add, true).await };
+        tracing::info!(shard = %self.shard(), earlier, id, "a learner that is not there gives way");
+        let remove = ChangeMembers::RemoveNodes([earlier].into());
+        self.change(stored, ChangeMembers::Batch(vec![remove, add]), true).await
     }
 
-    fn check_address(&self, metrics: &Metrics<S>, node: &Node) -> Result<()> {
-        let mut nodes = metrics.membership_config.membership().nodes();
-        match nodes.find(|(_, known)| known.rpc == node.rpc) {
-            Some((id, _)) => {
-                Err(MembershipError::AddressTaken { address: node.rpc.clone(), node: *id })
+    /// The member whose address a new one has, if it may be removed for it.
+    fn gives_way(&self, metrics: &Metrics<S>, node: &Node) -> Result<Option<NodeId>> {
+        match holder(metrics, node) {
+            Some(known) if voters(metrics).contains(&known) => Err(taken(node, known)),
+            Some(known) if self.reachable(metrics).contains(&known) => {
+                Err(MembershipError::AddressAnswers { address: node.rpc.clone(), node: known })
             }
-            None => Ok(()),
+            learner => Ok(learner),
         }
     }
 
@@ -463,6 +472,16 @@ impl<S: StateMachine> Inner<S> {
             Err(_) => Err(MembershipError::Unknown),
         }
     }
+}
+
+/// The member that has the address of a node.
+fn holder<S: StateMachine>(metrics: &Metrics<S>, node: &Node) -> Option<NodeId> {
+    let mut nodes = metrics.membership_config.membership().nodes();
+    nodes.find(|(_, known)| known.rpc == node.rpc).map(|(id, _)| *id)
+}
+
+fn taken(node: &Node, known: NodeId) -> MembershipError {
+    MembershipError::AddressTaken { address: node.rpc.clone(), node: known }
 }
 
 /// Whether a member may be given a vote, as far as the membership says.

@@ -40,6 +40,8 @@ pub enum Code {
     NotLeader,
     /// There is no leader.
     NoLeader,
+    /// The node that is asked is no member any more.
+    Removed,
     /// It took too long; it may still happen.
     Timeout,
     /// The node cannot do it.
@@ -56,6 +58,7 @@ impl Code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::WouldBreak | Code::Conflict => StatusCode::CONFLICT,
             Code::NotLeader => StatusCode::MISDIRECTED_REQUEST,
+            Code::Removed => StatusCode::GONE,
             Code::NoLeader => StatusCode::SERVICE_UNAVAILABLE,
             Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Code::Fault => StatusCode::INTERNAL_SERVER_ERROR,

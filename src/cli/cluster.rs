@@ -55,7 +55,8 @@ enum Verb {
     },
     /// Say in one line how the cluster is; exits as `status` does
     Health,
-    /// Add a node that receives the log and does not vote
+    /// Announce a node that receives the log and does not vote. It comes with `serve --join`, and
+    /// takes the place that is kept for its address, under an id of its own
     AddLearner {
         /// HOST:PORT for Redis clients
         address: String,

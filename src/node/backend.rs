@@ -19,16 +19,21 @@ use crate::server::{Replica, Server};
 
 /// What a node says about itself to another.
 #[derive(Debug, Clone, Serialize, Deserialize, Default)]
+#[serde(default)]
 pub(super) struct Report {
-    node: NodeId,
-    term: u64,
-    committed: u64,
-    applied: u64,
-    keys: u64,
-    disk_bytes: u64,
-    version: String,
-    digest: Option<String>,
-    error: Option<String>,
+    pub(super) node: NodeId,
+    pub(super) cluster: String,
+    pub(super) term: u64,
+    pub(super) committed: u64,
+    pub(super) applied: u64,
+    /// The entry that the members come from.
+    pub(super) membership_index: u64,
+    pub(super) members: Vec<NodeId>,
+    pub(super) keys: u64,
+    pub(super) disk_bytes: u64,
+    pub(super) version: String,
+    pub(super) digest: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 /// What this node says about itself; the digest is taken when its state is at `digest_at`.
@@ -36,9 +41,12 @@ pub(super) async fn report(server: &Arc<Server>, replica: &Arc<Replica>, digest_
     let status = replica.consensus.status();
     let mut report = Report {
         node: status.node,
+        cluster: replica.identity.cluster().to_string(),
         term: status.term,
         committed: status.committed,
         applied: status.applied,
+        membership_index: status.membership_index,
+        members: status.members.keys().copied().collect(),
         keys: replica.key_count(),
         disk_bytes: replica.disk_bytes(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -72,11 +80,16 @@ const SNAPSHOT_MAX: Duration = Duration::from_secs(50);
 
 impl AdminBackend for Backend {
     fn ready(&self) -> Result<(), String> {
-        self.server.replica.load().consensus.contact().map_err(|lost| lost.to_string())
+        let replica = self.server.replica.load();
+        stay(&replica).map_err(|removed| removed.message)?;
+        replica.consensus.contact().map_err(|lost| lost.to_string())
     }
 
     fn cluster(&self) -> Answer<'_, ClusterView> {
-        Box::pin(async move { Ok(facts(&self.server).await.into()) })
+        Box::pin(async move {
+            stay(&self.server.replica.load())?;
+            Ok(facts(&self.server).await.into())
+        })
     }
 
     fn run(&self, action: Action) -> Answer<'_, Done> {
@@ -107,6 +120,16 @@ impl AdminBackend for Backend {
     }
 }
 
+/// Whether this node is still a member: what else it knows is out of date.
+fn stay(replica: &Replica) -> Result<(), Refusal> {
+    if !replica.is_removed() {
+        return Ok(());
+    }
+    let text = format!("node {} was removed from its cluster", replica.identity.node);
+    let help = format!("ask another node; {}", super::removal::HELP);
+    Err(Refusal::new(Code::Removed, text).help(help))
+}
+
 /// How long an action follows the leadership: it moves once for a leader that is to go itself.
 const FOLLOW_MAX: Duration = Duration::from_secs(15);
 
@@ -118,6 +141,7 @@ async fn run_at_leader(server: &Arc<Server>, action: Action) -> Result<Done, Ref
     let mut moved = false;
     loop {
         let replica = server.replica.load_full();
+        stay(&replica)?;
         let ran = match replica.consensus.status().is_leader() {
             true => run_here(&replica, &action).await,
             false => ask_leader(&replica, &action).await,
@@ -198,7 +222,8 @@ fn refusal(error: MembershipError) -> Refusal {
         E::AlreadyMember(_) | E::AddressTaken { .. } | E::AlreadyVoter(_) | E::NotVoter(_) => {
             Code::Conflict
         }
-        E::InProgress | E::Behind { .. } | E::AwaitsSnapshot(_) => Code::Conflict,
+        E::AddressAnswers { .. } | E::AwaitsSnapshot(_) => Code::Conflict,
+        E::InProgress | E::Behind { .. } => Code::Conflict,
         E::Replica(_) | E::TooManyVoters | E::LastVoter(_) | E::NoQuorum { .. } => Code::WouldBreak,
         E::Silent(_) | E::TransferFailed { .. } => Code::WouldBreak,
         E::Unknown => Code::Timeout,
@@ -262,7 +287,11 @@ async fn ask(
     (id, Asked { report, took: Some(begun.elapsed()) })
 }
 
-async fn ask_remote(replica: &Replica, node: &Node, digest_at: u64) -> Result<Report, String> {
+pub(super) async fn ask_remote(
+    replica: &Replica,
+    node: &Node,
+    digest_at: u64,
+) -> Result<Report, String> {
     let channel = replica.peers.channel(node).map_err(|e| e.to_string())?;
     let reply = ClusterClient::new(channel)
         .status(StatusRequest { digest_at })

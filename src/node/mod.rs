@@ -11,6 +11,7 @@ mod control;
 mod identity;
 mod join;
 mod parts;
+mod removal;
 mod samples;
 mod service;
 mod status;
@@ -80,6 +81,7 @@ async fn serve(live: Live) -> Result<(), Failure> {
     let http = tokio::spawn(serve_http(Arc::clone(&server), sockets.http, stopped));
     status::announce(&server, begun.elapsed(), &sockets.addresses).await;
     tokio::spawn(join::become_voter(Arc::clone(&server)));
+    tokio::spawn(removal::watch(Arc::clone(&server)));
     control::run(&server, &parts, requests).await;
     stop.send_replace(true);
     status::stop(&server, &parts).await;

@@ -241,13 +241,14 @@ impl Parts {
     pub async fn detach(&self, server: &Arc<Server>) -> Result<(), ReplyError> {
         let old = server.replica.load_full();
         let me = old.identity.node;
-        if old.consensus.status().voters.contains(&me) {
-            return Err(refused("this node is a voter; demote it first, it holds up a quorum"));
+        if !old.is_removed() {
+            if old.consensus.status().voters.contains(&me) {
+                return Err(refused("this node is a voter; demote it first, it holds up a quorum"));
+            }
+            // Best effort: a leader that cannot be reached keeps a silent learner in its list.
+            let remove = crate::admin::Action::Remove { id: me, force: true };
+            let _ = super::service::ask_leader(&old, &remove).await;
         }
-        // Best effort: a leader that cannot be reached keeps a silent learner in its list.
-        let _ =
-            super::service::ask_leader(&old, &crate::admin::Action::Remove { id: me, force: true })
-                .await;
         self.close(&old).await;
         let life = self.life_of_own(&old).await.map_err(|reason| refused(&reason))?;
         self.replace(server, life).await

@@ -107,7 +107,8 @@ async fn admit(replica: &Replica, id: NodeId, node: Node) -> Result<NodeId, Memb
 /// Whether the same may be granted later, by whoever leads then.
 fn passes(error: &MembershipError) -> bool {
     use MembershipError as E;
-    matches!(error, E::NotLeader { .. } | E::Unavailable | E::InProgress | E::Unknown | E::Stopped)
+    let is_of_now = matches!(error, E::NotLeader { .. } | E::AddressAnswers { .. });
+    is_of_now || matches!(error, E::Unavailable | E::InProgress | E::Unknown | E::Stopped)
 }
 
 fn refuse(reason: &str, retry: bool) -> JoinReply {

@@ -258,7 +258,7 @@ impl Connection {
 
     async fn write(&mut self, items: &[Item]) -> Vec<Reply> {
         let replica = self.server.replica.load_full();
-        match replica.router.submit(items) {
+        match replica.serves().and_then(|()| replica.router.submit(items)) {
             Ok(answer) => answer
                 .await
                 .unwrap_or_else(|_| vec![Reply::Error(crate::router::uncertain()); items.len()]),

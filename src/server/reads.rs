@@ -82,6 +82,7 @@ pub async fn barrier(replica: &Replica) -> Result<(), ReplyError> {
     if replica.consensus.reads_are_local() {
         return Ok(());
     }
+    replica.serves()?;
     match replica.consensus.read_index().await {
         Ok(_) => Ok(()),
         Err(error) => Err(unreadable(&error)),

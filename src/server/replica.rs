@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use raft::log::Wal;
 use raft::{Consensus, Peers};
+use resp::ReplyError;
 use storage::Digester;
 
 use crate::keyspace::{Current, Keyspace};
@@ -29,6 +31,7 @@ pub struct Replica {
     /// The log of this node.
     pub wal: Wal,
     life: Mutex<Life>,
+    removed: AtomicBool,
 }
 
 impl Replica {
@@ -42,7 +45,16 @@ impl Replica {
         wal: Wal,
     ) -> Self {
         let identity = life.identity.clone();
-        Self { identity, consensus, current, router, peers, wal, life: Mutex::new(life) }
+        Self {
+            identity,
+            consensus,
+            current,
+            router,
+            peers,
+            wal,
+            life: Mutex::new(life),
+            removed: AtomicBool::new(false),
+        }
     }
 
     /// Whether this node still has to become a voter.
@@ -57,6 +69,25 @@ impl Replica {
             life.identity.joining = false;
             life.save().unwrap_or_else(|fault| crate::node::fatal(&fault));
         }
+    }
+
+    /// Whether this node is known to be no member of its cluster any more.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
+    }
+
+    /// This node is no member of its cluster any more, and never will be again.
+    pub fn set_removed(&self) {
+        self.removed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether clients may be served here.
+    ///
+    /// # Errors
+    /// What they hear from a node that was removed.
+    pub fn serves(&self) -> Result<(), ReplyError> {
+        const REMOVED: &str = "CLUSTERDOWN this node was removed from its cluster; ask another one";
+        if self.is_removed() { Err(ReplyError::Raw(REMOVED.into())) } else { Ok(()) }
     }
 
     /// Keys in all databases.

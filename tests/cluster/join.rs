@@ -25,6 +25,11 @@ fn ask(node: &Node, request: JoinRequest) -> JoinReply {
     reply.into_inner()
 }
 
+fn member_ids(node: &Node) -> Vec<u64> {
+    let members = node.get("/v1/cluster")["members"].take();
+    members.as_array().unwrap().iter().map(|member| member["id"].as_u64().unwrap()).collect()
+}
+
 /// A request from a node that is not there.
 fn request(id: u64, cluster: &Bytes) -> JoinRequest {
     let address = |port: u16| format!("192.0.2.1:{port}");
@@ -47,9 +52,17 @@ fn a_refusal_says_whether_it_passes_and_an_id_is_added_once() {
         assert_eq!((added.refused.as_str(), added.id), ("", given.id));
     }
     cluster.wait_for("the member", |c| c.members() == 3);
-    let again = ask(leader, request(given.id + 100, &given.cluster));
-    assert!(again.refused.contains("belongs to node") && !again.retry, "{again:?}");
-    let foreign = ask(leader, request(given.id, &Bytes::from_static(&[7; 16])));
+    // It was killed before it knew, and starts over: its place is taken by itself.
+    let next = ask(leader, request(0, &Bytes::new()));
+    assert!(next.id > given.id, "an id was given twice");
+    assert_eq!(ask(leader, request(next.id, &next.cluster)).refused, "");
+    let ids = || member_ids(leader);
+    assert!(ids().contains(&next.id) && !ids().contains(&given.id), "{:?}", ids());
+    let mut voter = request(next.id + 100, &given.cluster);
+    voter.info.as_mut().unwrap().rpc = format!("127.0.0.1:{}", follower.port + 10_000);
+    let taken = ask(leader, voter);
+    assert!(taken.refused.contains("belongs to node") && !taken.retry, "{taken:?}");
+    let foreign = ask(leader, request(next.id, &Bytes::from_static(&[7; 16])));
     assert!(foreign.refused.contains("another cluster") && !foreign.retry, "{foreign:?}");
 }
 
@@ -145,4 +158,68 @@ fn a_node_that_nobody_lets_in_says_so() {
     };
     assert!(error.to_string().contains("cannot follow"), "{error}");
     assert_eq!(node.ask(&["SET", "k", "v"]), Reply::OK, "it goes on as it was");
+}
+
+#[test]
+fn a_node_comes_to_the_place_that_was_kept_for_its_address() {
+    let mut cluster = Cluster::start(1);
+    cluster.nodes[0].ask(&["SET", "k", "v"]);
+    let mut node = Node::start(cluster.dir(), &[]);
+    node.stop();
+    let (code, text) = cluster.nodes[0].cli(&["add-learner", &node.address()]);
+    assert_eq!(code, 0, "add-learner: {text}");
+    let (kept, join) = (cluster.id_at(&node.address()), cluster.nodes[0].address());
+    let moved = node.move_to(cluster.dir().join("fresh"), &["--join", &join]);
+    cluster.nodes.push(moved);
+    cluster.wait_for("its vote", |c| (c.voters(), c.members()) == (2, 2));
+    assert_ne!(cluster.id(1), kept, "an id that somebody may have had was given again");
+    assert_eq!(cluster.nodes[1].ask(&["GET", "k"]), Reply::bulk("v"));
+}
+
+#[test]
+fn a_node_whose_address_answers_as_another_waits_until_that_is_gone() {
+    let mut cluster = Cluster::start(1);
+    cluster.join(&["--replica"]);
+    cluster.wait_for("it to follow", |c| c.nodes[0].info("connected_slaves") == "1");
+    let dir = cluster.dir().join("fresh");
+    let (id, join) = (cluster.id(1), cluster.nodes[0].address());
+    let replica = cluster.nodes.pop().unwrap();
+    let mut request = request(0, &Bytes::new());
+    request.info.as_mut().unwrap().rpc = format!("127.0.0.1:{}", replica.port + 10_000);
+    let given = ask(&cluster.nodes[0], request.clone());
+    let answers = ask(&cluster.nodes[0], JoinRequest { id: given.id, ..request });
+    assert!(answers.refused.contains("answers at") && answers.retry, "{answers:?}");
+    // Its disk is lost, and it comes back at once.
+    cluster.nodes.push(replica.move_to(dir, &["--replica", "--join", &join]));
+    cluster.wait_for("two members", |c| c.members() == 2);
+    assert_ne!(cluster.id(1), id, "an id was given twice");
+}
+
+#[test]
+fn a_node_that_was_removed_says_so() {
+    let mut cluster = Cluster::start(3);
+    cluster.nodes[0].ask(&["SET", "k", "v"]);
+    let gone = (cluster.await_leader() + 1) % 3;
+    let id = cluster.id(gone);
+    let (code, text) = cluster.nodes[(gone + 1) % 3].cli(&["remove", &id.to_string()]);
+    assert_eq!(code, 0, "remove: {text}");
+    let says = |node: &Node| matches!(node.ask(&["GET", "k"]), Reply::Error(error) if error.to_string().contains("was removed"));
+    cluster.wait_for("it to know", |c| says(&c.nodes[gone]));
+    let what = format!("node {id} was removed from its cluster");
+    let (code, text) = cluster.nodes[gone].cli(&["status"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.starts_with(&format!("error: {what}\nhelp: ask another node")), "{text}");
+    let Reply::Error(error) = cluster.nodes[gone].ask(&["SET", "k", "w"]) else {
+        panic!("written")
+    };
+    assert!(error.to_string().starts_with("CLUSTERDOWN this node was removed"), "{error}");
+    assert_eq!(cluster.nodes[gone].info("raft_removed"), "1");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(cluster.nodes[gone].log().matches("was removed from its cluster").count(), 1);
+    // It finds out again after a start, and may go on by itself with what it has.
+    cluster.nodes[gone].kill();
+    cluster.nodes[gone].restart();
+    cluster.wait_for("it to know", |c| says(&c.nodes[gone]));
+    assert_eq!(cluster.nodes[gone].ask(&["REPLICAOF", "NO", "ONE"]), Reply::OK);
+    cluster.wait_for("it to lead", |c| c.nodes[gone].ask(&["GET", "k"]) == Reply::bulk("v"));
 }

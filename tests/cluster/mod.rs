@@ -40,6 +40,15 @@ impl Node {
         node
     }
 
+    /// The node that runs at the same ports from now on, with its data elsewhere.
+    pub fn move_to(mut self, dir: PathBuf, args: &[&str]) -> Self {
+        self.kill();
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut node = Self { port: self.port, dir, args, child: None, frozen: false };
+        node.restart();
+        node
+    }
+
     /// Starts the process again, with the same data.
     pub fn restart(&mut self) {
         self.spawn();
@@ -287,10 +296,14 @@ impl Cluster {
 
     /// The member id of a node.
     pub fn id(&self, node: usize) -> u64 {
-        let address = self.nodes[node].address();
+        self.id_at(&self.nodes[node].address())
+    }
+
+    /// The id of the member whose clients are served at an address.
+    pub fn id_at(&self, address: &str) -> u64 {
         let status = self.status().unwrap();
         let members = status["members"].as_array().unwrap().clone();
-        let member = members.iter().find(|m| m["resp"] == address.as_str());
+        let member = members.iter().find(|m| m["resp"] == address);
         member.unwrap_or_else(|| panic!("{address} is no member"))["id"].as_u64().unwrap()
     }
 

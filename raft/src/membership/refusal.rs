@@ -29,6 +29,14 @@ pub enum MembershipError {
         /// Whose it is.
         node: NodeId,
     },
+    /// A learner was heard at the address a moment ago. If it is gone, this passes.
+    #[error("node {node} answers at {address}")]
+    AddressAnswers {
+        /// The address asked for.
+        address: String,
+        /// Who answers there.
+        node: NodeId,
+    },
     /// The member has no vote.
     #[error("node {0} is not a voter")]
     NotVoter(NodeId),

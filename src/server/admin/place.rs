@@ -78,6 +78,8 @@ pub struct Place {
     pub leader_silent_ms: Option<u64>,
     /// The way to its leader, if it follows one.
     pub link: Link,
+    /// It is no member any more.
+    pub is_removed: bool,
     /// The last entry of its log.
     pub last_log: u64,
     /// The last entry it knows to be on a quorum.
@@ -95,7 +97,8 @@ impl Place {
         let place = Self::new(consensus.cluster(), consensus.shard(), &consensus.status());
         let silence = consensus.leader_silence();
         let leader_silent_ms = silence.map(|silence| silence.as_millis() as u64);
-        Self { leader_silent_ms, link: Link::of(&consensus.contact()), ..place }
+        let (link, is_removed) = (Link::of(&consensus.contact()), replica.is_removed());
+        Self { leader_silent_ms, link, is_removed, ..place }
     }
 
     /// Where `status` puts this node.
@@ -122,6 +125,7 @@ impl Place {
             leader: status.leader,
             leader_silent_ms: None,
             link: Link::Down,
+            is_removed: false,
             last_log: status.last_log,
             committed: status.committed,
             applied: status.applied,
@@ -225,6 +229,7 @@ pub(super) mod tests {
             leader: Some(1),
             leader_silent_ms: (me > 1).then_some(1100),
             link: Link::Up,
+            is_removed: false,
             last_log: 99,
             committed: 98,
             applied: 98,
