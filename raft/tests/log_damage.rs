@@ -169,6 +169,12 @@ async fn bytes_of_a_former_life_are_not_replayed() {
     wal.close();
 }
 
+/// The cause is told, not only that there is one: it may be a node's last word.
+fn assert_sync_failed(result: &Result<(), LogError>) {
+    let Err(LogError::Failed(cause)) = result else { panic!("{result:?}") };
+    assert!(matches!(**cause, LogError::Io { action: "sync", .. }), "{cause}");
+}
+
 /// After an error of the disk nothing works any more, and the node is told once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_sync_is_fatal() {
@@ -189,7 +195,7 @@ async fn a_failed_sync_is_fatal() {
 
     disk.fail_syncs();
     shard.step(Step::Append(vec![entry(2, 10)])).await.expect("queued");
-    assert!(flushed.reached(2).await.is_err());
+    assert_sync_failed(&flushed.reached(2).await);
     shard.settle().await;
     assert_eq!(flushed.index(), Some(1), "a failed sync flushes nothing");
     assert!(shard.step(Step::Append(vec![entry(3, 10)])).await.is_err());
@@ -202,5 +208,21 @@ async fn a_failed_sync_is_fatal() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert_eq!(told.load(Ordering::SeqCst), 1);
+    wal.close();
+}
+
+/// Whoever waits for room is told the cause too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_room_ends_with_the_cause() {
+    let disk = MemoryDisk::default();
+    let options = WalOptions { pending_bytes: 0, ..small_options() };
+    let (wal, _) = Wal::open_on(Arc::new(disk.clone()), options).expect("opens");
+    let mut shard = Driven::new(wal.shard(ShardId(0), None), Model::default());
+    shard.step(Step::Append(vec![entry(1, 10)])).await.expect("appended");
+    shard.settle().await;
+
+    disk.fail_syncs();
+    let error = shard.step(Step::Append(vec![entry(2, 10)])).await.expect_err("no room comes");
+    assert!(error.to_string().contains("the device has failed"), "{error}");
     wal.close();
 }

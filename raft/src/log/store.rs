@@ -105,7 +105,7 @@ impl ShardLog {
         let mut progress = writer.progress.subscribe();
         while full() {
             if progress.borrow_and_update().failed {
-                return Err(LogError::Closed);
+                return Err(writer.ended());
             }
             progress.changed().await.map_err(|_| LogError::Closed)?;
         }
@@ -286,14 +286,15 @@ impl Flushed {
 
     /// Waits until everything up to entry `index`, which must be in the log, is durable.
     pub async fn reached(&self, index: u64) -> Result<()> {
-        let mut progress = self.0.wal.writer().progress.subscribe();
+        let writer = self.0.wal.writer();
+        let mut progress = writer.progress.subscribe();
         loop {
             let now = *progress.borrow_and_update();
             if self.0.shard.is_flushed(index, now.durable) {
                 return Ok(());
             }
             if now.failed {
-                return Err(LogError::Closed);
+                return Err(writer.ended());
             }
             progress.changed().await.map_err(|_| LogError::Closed)?;
         }

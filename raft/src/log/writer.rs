@@ -223,6 +223,14 @@ impl Core {
         Some((segment, self.take_chunk()))
     }
 
+    /// Why nothing can be queued any more.
+    fn ended(&self) -> LogError {
+        match &self.failed {
+            Some(cause) => LogError::Failed(Arc::new(cause.clone())),
+            None => LogError::Closed,
+        }
+    }
+
     /// Every change of a shard's state but appending.
     fn change(&mut self, shard: u32, record: &Record) {
         match record {
@@ -388,11 +396,12 @@ impl Writer {
 
     fn usable(&self) -> Result<MutexGuard<'_, Core>> {
         let core = self.core.lock();
-        match &core.failed {
-            Some(error) => Err(LogError::Failed(Arc::new(error.clone()))),
-            None if core.closing => Err(LogError::Closed),
-            None => Ok(core),
-        }
+        if core.failed.is_some() || core.closing { Err(core.ended()) } else { Ok(core) }
+    }
+
+    /// Why nothing more becomes durable, once that is so.
+    pub(super) fn ended(&self) -> LogError {
+        self.core.lock().ended()
     }
 
     /// Writes what is queued on the caller's own thread, or has the writer thread do it.
