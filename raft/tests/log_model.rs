@@ -214,6 +214,26 @@ async fn a_burst_wastes_no_files() {
     assert!(stats.segments as u64 <= 4 + stats.bytes / (60 << 10), "{stats:?}");
 }
 
+/// Segments may be shorter than a first file usually is, and than the files of a former life.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn segments_may_be_of_any_length() {
+    let disk = MemoryDisk::default();
+    let mut shards = vec![];
+    for (life, segment_bytes) in [1, 4096, 1000, 2048].into_iter().enumerate() {
+        let options = WalOptions { segment_bytes, segment_bytes_first: 2048, ..small_options() };
+        let (wal, logs) = open(&disk, options, 1).await.expect("opens");
+        let (log, model) = logs.into_iter().next().expect("one shard");
+        let mut shard = Driven::new(log, shards.pop().unwrap_or(model));
+        shard.check().await;
+        let first = life as u64 * 100;
+        shard.step(entries(1, first..=first + 99)).await.expect("done");
+        shard.settle().await;
+        shard.check().await;
+        shards.push(shard.model().seen());
+        wal.close();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_shard_stays_forgotten() {
     let disk = MemoryDisk::default();

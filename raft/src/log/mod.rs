@@ -72,8 +72,8 @@ pub struct WalOptions {
     pub id: Option<u32>,
     /// Bytes of a segment. A record longer than that gets a segment that is longer.
     pub segment_bytes: u64,
-    /// Bytes of the first file ever made; the next ones are four times as long until they reach
-    /// `segment_bytes`.
+    /// Bytes of the first file ever made, if that is less than `segment_bytes`; the next ones are
+    /// four times as long until they reach it.
     pub segment_bytes_first: u64,
     /// Segments made ahead.
     pub segments_spare: usize,

@@ -317,7 +317,7 @@ impl Segments {
     /// The first files are small, so that a new log is ready at once.
     fn file_bytes(&self, created: u32) -> u64 {
         let grown = self.options.segment_bytes_first.saturating_mul(4_u64.saturating_pow(created));
-        grown.clamp(self.options.segment_bytes_first, self.options.segment_bytes)
+        grown.min(self.options.segment_bytes)
     }
 
     /// Segments before `oldest` are dead: their files are free.
