@@ -226,3 +226,14 @@ async fn waiting_for_room_ends_with_the_cause() {
     assert!(error.to_string().contains("the device has failed"), "{error}");
     wal.close();
 }
+
+/// A log that cannot write does not open. Nobody relies on it yet, so that is no fault of the node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_does_not_open() {
+    let disk = MemoryDisk::default();
+    disk.fail_syncs();
+    let on_fatal = Arc::new(|error: &LogError| panic!("{error}"));
+    let options = WalOptions { on_fatal, ..small_options() };
+    let error = Wal::open_on(Arc::new(disk), options).expect_err("there is no segment to write");
+    assert!(matches!(&error, LogError::Io { action: "prepare", .. }), "{error:?}");
+}

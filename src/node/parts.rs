@@ -135,9 +135,9 @@ impl Parts {
             self.shared.clone(),
             Arc::clone(&self.telemetry),
         );
-        let (wal, keyspace, log) = parts.await?;
+        let (wal, keyspace) = parts.await?;
         // Before it can vote.
-        life.count_start(log, wall_clock_ms() * 1000).map_err(|e| e.to_string())?;
+        life.count_start(wal.id(), wall_clock_ms() * 1000).map_err(|e| e.to_string())?;
         let current = keyspace.current();
         let consensus = Consensus::open(Setup {
             cluster: life.identity.cluster(),
@@ -320,15 +320,16 @@ async fn open_files(
     config: Arc<Config>,
     shared: Shared,
     telemetry: Arc<Metrics>,
-) -> Result<(Wal, Keyspace, u32), String> {
+) -> Result<(Wal, Keyspace), String> {
     let opened = tokio::task::spawn_blocking(move || {
-        let of_log = |error| format!("the log in {}: {error}", life.log_dir().display());
+        let (logs, data) = (life.log_dir(), life.shard_dir());
         let options = WalOptions { id: life.identity.log, ..wal_options(&config, telemetry) };
-        let (wal, _) = Wal::open(&life.log_dir(), options).map_err(of_log)?;
-        let id = wal.id().map_err(of_log)?;
-        let home = Home::new(life.shard_dir(), store_options(&config), shared);
-        let keyspace = Keyspace::open(home).map_err(|error| format!("the data: {error}"))?;
-        Ok((wal, keyspace, id))
+        let (wal, _) = Wal::open(&logs, options)
+            .map_err(|error| format!("the log in {}: {error}", logs.display()))?;
+        let home = Home::new(data.clone(), store_options(&config), shared);
+        let keyspace = Keyspace::open(home)
+            .map_err(|error| format!("the data in {}: {error}", data.display()))?;
+        Ok((wal, keyspace))
     });
     opened.await.map_err(|error| error.to_string())?
 }

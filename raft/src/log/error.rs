@@ -74,6 +74,14 @@ impl LogError {
         move |source| Self::Io { action, file: file.to_owned(), source: Arc::new(source) }
     }
 
+    /// What was wrong first.
+    pub(super) fn cause(self) -> Self {
+        match self {
+            Self::Failed(cause) => (*cause).clone().cause(),
+            other => other,
+        }
+    }
+
     pub(super) fn damaged(file: &str, offset: u64, reason: &'static str) -> Self {
         Self::Damaged { file: file.to_owned(), offset, reason }
     }

@@ -157,6 +157,7 @@ struct Handle {
 
 impl Wal {
     /// Opens the log in a directory, creating it if there is none, and says which shards it holds.
+    /// It is open once it has written: what cannot be written, as on a full disk, does not open.
     pub fn open(dir: &Path, options: WalOptions) -> Result<(Self, BTreeMap<ShardId, ShardFound>)> {
         let name = dir.display().to_string();
         let disk = Directory::open(dir).map_err(LogError::io("open", &name))?;
@@ -176,18 +177,14 @@ impl Wal {
         let writer = Arc::new(Writer::new(segments, recovered.resume, options));
         let threads = Mutex::new(start_threads(&writer, &shards)?);
         let wal = Self(Arc::new(Handle { writer, shards, threads }));
+        wal.writer().confirm()?;
         let found = wal.found();
         Ok((wal, found))
     }
 
-    /// What tells this log from any other, once it is safe to expect it of the next opening: a
-    /// file that bears it is on disk.
-    ///
-    /// # Errors
-    /// When no file can be made.
-    pub fn id(&self) -> Result<u32> {
-        self.writer().segments.await_first()?;
-        Ok(self.writer().segments.salt())
+    /// What tells this log from any other; all its files bear it.
+    pub fn id(&self) -> u32 {
+        self.writer().segments.salt()
     }
 
     /// The log of one shard, which is empty if nothing was written to it yet. `on_append` sees

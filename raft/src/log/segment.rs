@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
-use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::disk::{Disk, DiskFile};
 use super::error::LogError;
@@ -197,30 +197,18 @@ impl Segments {
     pub(super) fn begin(&self, sequence: u64) -> Result<Arc<Segment>> {
         let mut pool = self.pool.lock();
         while pool.spares.is_empty() {
-            self.await_spare(&mut pool)?;
+            if let Some(error) = &pool.error {
+                return Err(error.clone());
+            }
+            if pool.closed {
+                return Err(LogError::Closed);
+            }
+            self.changed.wait(&mut pool);
         }
         let segment = pool.spares.pop_front().expect("it is not empty");
         assert_eq!(segment.sequence, sequence, "segments are used in the order they were made");
         self.live.write().insert(sequence, segment.clone());
         Ok(segment)
-    }
-
-    /// Waits until there is a file of the log, and makes sure that it stays.
-    pub(super) fn await_first(&self) -> Result<()> {
-        let mut pool = self.pool.lock();
-        while self.live.read().is_empty() && pool.spares.is_empty() && pool.free.is_empty() {
-            self.await_spare(&mut pool)?;
-        }
-        self.disk.sync().map_err(LogError::io("sync", "the directory"))
-    }
-
-    fn await_spare(&self, pool: &mut MutexGuard<'_, Pool>) -> Result<()> {
-        match &pool.error {
-            Some(error) => return Err(error.clone()),
-            None if pool.closed => return Err(LogError::Closed),
-            None => self.changed.wait(pool),
-        }
-        Ok(())
     }
 
     /// No spare will come any more.

@@ -113,6 +113,8 @@ struct Core {
     /// The oldest segment that is not dead.
     oldest: u64,
     failed: Option<LogError>,
+    /// Somebody relies on the log: its failure is the node's.
+    open: bool,
     closing: bool,
     closed: bool,
     /// The writer sleeps until it is woken.
@@ -295,6 +297,7 @@ impl Writer {
             shards: resume.shards,
             oldest: resume.oldest,
             failed: None,
+            open: false,
             closing: false,
             closed: false,
             asleep: false,
@@ -375,6 +378,20 @@ impl Writer {
         core.chunk.wait(waiter);
         self.queued(core);
         Ok(())
+    }
+
+    /// Waits until what a start writes is durable. From then on a failure is fatal.
+    pub(super) fn confirm(&self) -> Result<()> {
+        let (sender, durable) = std::sync::mpsc::channel();
+        let done = Box::new(move |result| {
+            // The one who waits is there until it is told.
+            let _ = sender.send(result);
+        });
+        self.sync(Waiter { supersedes: None, urgent: true, done }).map_err(LogError::cause)?;
+        durable.recv().map_err(|_| LogError::Closed)?.map_err(LogError::cause)?;
+        let mut core = self.core.lock();
+        core.open = true;
+        core.failed.clone().map_or(Ok(()), Err)
     }
 
     /// A shard's state, as of the last record queued.
@@ -527,14 +544,14 @@ impl Writer {
 
     /// Nothing after this is durable, whatever the device says later.
     pub(super) fn fail(&self, error: LogError, mut waiters: Vec<Waiter>) {
-        let first = {
+        let is_news = {
             let mut core = self.core.lock();
             let full = std::mem::take(&mut core.full);
             waiters.extend(full.into_iter().flat_map(|chunk| chunk.waiters));
             waiters.append(&mut core.chunk.waiters);
             let first = core.failed.is_none();
             core.failed.get_or_insert(error.clone());
-            first
+            first && core.open
         };
         self.work.notify_one();
         self.progress.send_modify(|progress| progress.failed = true);
@@ -542,7 +559,7 @@ impl Writer {
         for waiter in waiters {
             (waiter.done)(Err(failed.clone()));
         }
-        if first {
+        if is_news {
             (self.options.on_fatal)(&error);
         }
     }

@@ -105,6 +105,18 @@ impl Content {
         self.unsynced_names.push(self.names.clone());
         if self.change() { Ok(()) } else { Err(no_power()) }
     }
+
+    /// With so many changes of names, and without the sectors that are lost.
+    fn after_losing(&self, names: usize, mut lost: impl FnMut(&File, usize) -> bool) -> MemoryDisk {
+        let names = match names {
+            0 => self.durable_names.clone(),
+            kept => self.unsynced_names[kept - 1].clone(),
+        };
+        let files = self.files.iter().map(|file| file.after_losing(&mut lost)).collect();
+        let durable_names = names.clone();
+        let content = Self { files, names, durable_names, ..Self::default() };
+        MemoryDisk(Arc::new(Mutex::new(content)))
+    }
 }
 
 fn no_power() -> io::Error {
@@ -135,26 +147,15 @@ impl MemoryDisk {
     /// What is found after the power failed: everything synced, and each sector that was not with
     /// the given probability.
     pub fn after_crash(&self, rng: &mut StdRng, survives: f64) -> Self {
-        let names = self.0.lock().unsynced_names.len();
+        let content = self.0.lock();
+        let names = content.unsynced_names.len();
         let names = if survives >= 1.0 { names } else { rng.random_range(0..=names) };
-        self.after_losing(names, |_, _| !rng.random_bool(survives.clamp(0.0, 1.0)))
+        content.after_losing(names, |_, _| !rng.random_bool(survives.clamp(0.0, 1.0)))
     }
 
     /// What is found if the first sector of every file that was not synced is lost, and no other.
     pub fn after_losing_first_sectors(&self) -> Self {
-        self.after_losing(0, |file, sector| file.dirty.first() == Some(&sector))
-    }
-
-    /// With so many changes of names, and without the sectors that are lost.
-    fn after_losing(&self, names: usize, mut lost: impl FnMut(&File, usize) -> bool) -> Self {
-        let content = self.0.lock();
-        let names = match names {
-            0 => content.durable_names.clone(),
-            kept => content.unsynced_names[kept - 1].clone(),
-        };
-        let files = content.files.iter().map(|file| file.after_losing(&mut lost)).collect();
-        let durable_names = names.clone();
-        Self(Arc::new(Mutex::new(Content { files, names, durable_names, ..Content::default() })))
+        self.0.lock().after_losing(0, |file, sector| file.dirty.first() == Some(&sector))
     }
 
     /// A copy that shares nothing with this one.
