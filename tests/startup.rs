@@ -216,3 +216,17 @@ fn a_wiped_member_does_not_come_back_as_itself() {
     cluster.nodes.push(Node::start(&dir, &args));
     cluster.wait_for("a new member", |c| (c.voters(), c.members()) == (3, 3));
 }
+
+#[test]
+fn too_few_open_files_are_refused() {
+    let (dir, data) = nowhere();
+    let port = free_port().to_string();
+    let script = r#"ulimit -n 300 && exec "$0" "$@""#;
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_talus"), "serve"])
+        .args(["--port", &port, "--data-dir", &data])
+        .output()
+        .unwrap();
+    assert_output(&output, "open files");
+    assert!(is_empty(dir.path()), "something was written");
+}

@@ -116,12 +116,26 @@ impl Live {
             let name = pairs.first().map_or("", |(name, _)| name);
             return Err(refused(name, problem.message.clone()));
         }
+        if config.server.clients_max > self.now().server.clients_max {
+            provide_files(&config)?;
+        }
         for setting in targets.iter().filter_map(Target::setting) {
             sources.origins[index_of(setting)] = Origin::Client;
         }
         self.0.current.store(Arc::new(config));
         self.0.changed.send_replace(());
         Ok(())
+    }
+
+    /// Admits fewer clients, because more do not fit in what the operating system allows.
+    pub fn lower_clients(&self, clients: u32) {
+        let mut sources = self.0.sources.lock();
+        let mut config = Config::clone(&self.0.current.load());
+        config.server.clients_max = clients;
+        if let Some(row) = redis::setting("maxclients") {
+            sources.origins[index_of(row)] = Origin::Machine;
+        }
+        self.0.current.store(Arc::new(config));
     }
 
     /// `CONFIG REWRITE`: puts what `CONFIG SET` changed into the file, which keeps its comments.
@@ -218,6 +232,17 @@ fn targets(pairs: &[(String, String)]) -> Result<Vec<Target>, SetError> {
         }
     }
     Ok(targets)
+}
+
+/// As many clients as `config` admits, or Redis's refusal.
+fn provide_files(config: &Config) -> Result<(), SetError> {
+    let fit = config.provide_files();
+    if fit == config.server.clients_max {
+        return Ok(());
+    }
+    let why =
+        "The operating system is not able to handle the specified number of clients, try with";
+    Err(refused("maxclients", format!("{why} {fit}")))
 }
 
 fn refused(name: &str, why: String) -> SetError {

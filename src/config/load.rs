@@ -22,6 +22,8 @@ pub enum Origin {
     CommandLine(String),
     /// `CONFIG SET`.
     Client,
+    /// What this machine allows.
+    Machine,
 }
 
 impl fmt::Display for Origin {
@@ -32,6 +34,7 @@ impl fmt::Display for Origin {
                 f.write_str(place)
             }
             Origin::Client => f.write_str("CONFIG SET"),
+            Origin::Machine => f.write_str("limit of open files"),
         }
     }
 }

@@ -12,6 +12,7 @@
 pub mod address;
 pub mod check;
 mod clients;
+pub mod files;
 pub mod live;
 pub mod load;
 mod memory;

@@ -172,7 +172,8 @@ settings! {
         port: u16 = "6379" .redis("port").flag("port").within(1, 65535);
         /// Connections the kernel may hold before they are accepted.
         backlog: u32 = "511" .redis("tcp-backlog").within(1, 65535);
-        /// Connections at a time; more are told so and closed.
+        /// Connections at a time; more are told so and closed. Lowered at the start if the hard
+        /// limit of open files (`ulimit -Hn`) allows no more.
         clients_max: u32 = "10000" .redis("maxclients").within(1, 1_000_000).live();
         /// Idle clients are disconnected after this; 0 is never.
         idle_timeout_s: Seconds = "0" .redis("timeout").within(0, 2_147_483_647).live();

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use crate::cli::Failure;
 use crate::cli::startup::Started;
 use crate::config::Live;
+use crate::config::files::CLIENTS_MIN;
 use crate::server::{self, Server};
 use crate::telemetry::{self, Metrics, logging};
 
@@ -52,10 +53,32 @@ pub fn run(live: Live) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
     let logging = logging::start(&config.log)
         .map_err(|error| Failure::new(format!("cannot start the log for people: {error}")))?;
+    provide_files(&live)?;
     runtime.block_on(async {
         tokio::spawn(logging.follow(live.clone()));
         serve(live).await
     })
+}
+
+/// Sees to it that clients never take the files that the log and the data need.
+fn provide_files(live: &Live) -> Result<(), Failure> {
+    let config = live.config();
+    let (wanted, fit) = (config.server.clients_max, config.provide_files());
+    let needed = config.own_files() + u64::from(CLIENTS_MIN.min(wanted));
+    if fit < CLIENTS_MIN.min(wanted) {
+        return Err(Failure::new(format!(
+            "this node needs {needed} open files and may not have them"
+        ))
+        .help(format!("raise the hard limit: ulimit -Hn {needed}, or more for more clients")));
+    }
+    if fit < wanted {
+        tracing::warn!(
+            "server.clients_max has been reduced from {wanted} to {fit}: the limit of open files \
+             allows no more; raise it (ulimit -Hn) if more clients are needed"
+        );
+        live.lower_clients(fit);
+    }
+    Ok(())
 }
 
 async fn serve(live: Live) -> Result<(), Failure> {

@@ -56,7 +56,7 @@ pub use checkpoint::Checkpointer;
 pub use digest::{Digest, Digester};
 pub use error::{Error, Fault, Result};
 pub use header::{Encoding, Header, Kind};
-pub use options::{Budget, Options, Shared};
+pub use options::{Budget, OPEN_FILES_MAX, Options, Shared};
 pub use slot::{SLOTS, slot_of};
 pub use stats::{DbStats, Stats};
 pub use store::Store;

@@ -15,6 +15,9 @@ const MEMTABLE_BYTES_MAX: usize = 256 * MIB;
 /// crash.
 const DIRTY_BYTES_MAX: usize = 32 * MIB;
 
+/// Table files that one store keeps open at most.
+pub const OPEN_FILES_MAX: usize = 512;
+
 /// How one store works. None of it changes what the store answers, so replicas may differ in it.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -24,7 +24,7 @@ use rocksdb::{
 use crate::error::{Error, Result, damaged};
 use crate::garbage::{DeadSpaces, DropDeadSpaces};
 use crate::layout::{FORMAT, FORMAT_KEY, ROOT_KEY};
-use crate::options::{Options, Shared};
+use crate::options::{OPEN_FILES_MAX, Options, Shared};
 use crate::root::Root;
 use crate::row::Column;
 
@@ -225,7 +225,7 @@ fn database(options: &Options, shared: &Shared) -> rocksdb::Options {
     db.set_write_buffer_manager(&shared.memtables);
     db.set_max_background_jobs(2);
     db.set_bytes_per_sync(1 << 20);
-    db.set_max_open_files(512);
+    db.set_max_open_files(OPEN_FILES_MAX as i32);
     db.set_skip_stats_update_on_db_open(true);
     db.set_stats_dump_period_sec(0);
     db.set_stats_persist_period_sec(0);

@@ -17,6 +17,8 @@ pub struct Node {
     pub port: u16,
     dir: PathBuf,
     args: Vec<String>,
+    /// What `ulimit` is told in the process's shell, such as `-Sn 256`.
+    ulimit: Option<String>,
     child: Option<Child>,
     frozen: bool,
 }
@@ -29,24 +31,37 @@ impl Node {
 
     /// Starts a node with its data in `dir`, its log beside it, and waits until it answers.
     pub fn start_in(dir: PathBuf, args: &[&str]) -> Self {
-        let mut node = Self {
+        let mut node = Self::new(dir, args);
+        node.restart();
+        node
+    }
+
+    /// As `start`, within what `ulimit` is told.
+    pub fn start_within(ulimit: &str, dir: &Path, args: &[&str]) -> Self {
+        let mut node = Self::new(dir.join(format!("node-{}", free_number())), args);
+        node.ulimit = Some(ulimit.to_owned());
+        node.restart();
+        node
+    }
+
+    fn new(dir: PathBuf, args: &[&str]) -> Self {
+        Self {
             port: free_port(),
             dir,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            ulimit: None,
             child: None,
             frozen: false,
-        };
-        node.restart();
-        node
+        }
     }
 
     /// The node that runs at the same ports from now on, with its data elsewhere.
     pub fn move_to(mut self, dir: PathBuf, args: &[&str]) -> Self {
         self.kill();
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut node = Self { port: self.port, dir, args, child: None, frozen: false };
-        node.restart();
-        node
+        self.dir = dir;
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.restart();
+        self
     }
 
     /// Starts the process again, with the same data.
@@ -65,7 +80,8 @@ impl Node {
     pub fn spawn(&mut self) {
         let path = self.dir.with_extension("log");
         let log = std::fs::File::options().create(true).append(true).open(path).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_talus"))
+        let child = self
+            .program()
             .args(["serve", "--port", &self.port.to_string(), "--data-dir"])
             .arg(&self.dir)
             .args(["--until-stdin-closes"])
@@ -75,6 +91,14 @@ impl Node {
             .stderr(log)
             .spawn();
         self.child = Some(child.unwrap());
+    }
+
+    fn program(&self) -> Command {
+        let talus = env!("CARGO_BIN_EXE_talus");
+        let Some(ulimit) = &self.ulimit else { return Command::new(talus) };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!(r#"ulimit {ulimit} && exec "$0" "$@""#), talus]);
+        shell
     }
 
     /// Whether the process is gone, by itself or not.

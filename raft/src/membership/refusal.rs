@@ -102,10 +102,7 @@ impl MembershipError {
     /// Whether a member that is there and at work makes it go away soon.
     pub(super) fn may_pass(&self) -> bool {
         use MembershipError as E;
-        matches!(
-            self,
-            E::Behind { .. } | E::AwaitsSnapshot(_) | E::Silent(_) | E::NoQuorum { .. }
-        )
+        matches!(self, E::Behind { .. } | E::AwaitsSnapshot(_) | E::Silent(_) | E::NoQuorum { .. })
     }
 }
 
