@@ -118,8 +118,16 @@ group! {
         keyspace_misses,
         /// Log entries proposed by this node
         entries_proposed,
-        /// Full syncs given to members
+        /// Snapshots sent to members and installed there
         sync_full,
+        /// Times a member took up the log of this node where it had left off
+        sync_partial_ok,
+        /// Times a member lacked log that is gone, and was offered a snapshot
+        sync_partial_err,
+        /// Snapshots taken by this node
+        snapshots_taken,
+        /// Snapshots sent to this node and installed
+        snapshots_received,
         /// Changes of leader seen
         leader_changes,
     }

@@ -156,6 +156,7 @@ impl<S: StateMachine> RaftStateMachine<Types<S>> for Adapter<S> {
             checkpointer: Mutex::new(Some(checkpointer)),
             snapshots,
             applied_in,
+            on_stage: Arc::clone(&self.on_stage),
             machine: PhantomData,
         }
     }
@@ -186,6 +187,7 @@ pub struct Builder<S> {
     checkpointer: Mutex<Option<io::Result<Checkpointer>>>,
     snapshots: Arc<Snapshots>,
     applied_in: fn(&Path) -> io::Result<Option<Bytes>>,
+    on_stage: OnStage,
     machine: PhantomData<fn() -> S>,
 }
 
@@ -195,7 +197,9 @@ impl<S: StateMachine> RaftSnapshotBuilder<Types<S>> for Builder<S> {
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let checkpointer = self.checkpointer.get_mut().take().unwrap_or_else(|| Err(stopped()))?;
         let (snapshots, applied_in) = (Arc::clone(&self.snapshots), self.applied_in);
+        let begun = Instant::now();
         let dir = blocking(move || snapshots.build(checkpointer, applied_in)).await?;
+        (self.on_stage)(Stage::SnapshotTaken, begun.elapsed());
         Ok(Snapshot { meta: dir.meta().clone(), snapshot: dir })
     }
 }

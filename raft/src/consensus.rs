@@ -269,8 +269,7 @@ impl<S: StateMachine> Consensus<S> {
             on_stage: Arc::clone(&on_stage),
         };
         let sender = Sender { cluster, shard, node };
-        let network =
-            Network { sender: sender.clone(), peers: peers.clone(), options: Arc::clone(&options) };
+        let network = network(&sender, &peers, &options, &on_stage);
         let adapter = Adapter::new(worker, Arc::clone(&snapshots), &options, Arc::clone(&on_stage));
         let raft = Raft::new(node, config, network, observed, adapter).await;
         let raft = raft.map_err(|fatal| OpenError::Refused(fatal.to_string()))?;
@@ -478,6 +477,10 @@ impl<S: StateMachine> Consensus<S> {
         Arc::clone(&self.0.receiver)
     }
 
+    pub(crate) fn on_stage(&self, stage: Stage, took: Duration) {
+        (self.0.on_stage)(stage, took);
+    }
+
     pub(crate) fn heard_from_leader(&self) {
         let now = self.0.opened.elapsed().as_millis() as u64;
         self.0.heard_ms.store(now + 1, Ordering::Relaxed);
@@ -493,6 +496,16 @@ impl<S: StateMachine> Consensus<S> {
             return Err(format!("this is node {node}, not node {}", route.target));
         }
         Ok(())
+    }
+}
+
+/// The way to the other members.
+fn network(sender: &Sender, peers: &Peers, options: &Arc<Options>, on_stage: &OnStage) -> Network {
+    Network {
+        sender: sender.clone(),
+        peers: peers.clone(),
+        options: Arc::clone(options),
+        on_stage: Arc::clone(on_stage),
     }
 }
 

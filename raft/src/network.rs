@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use openraft::base::{BoxFuture, BoxStream};
@@ -35,6 +35,7 @@ use crate::options::Options;
 use crate::peers::{Peers, Purpose};
 use crate::snapshot::SnapshotDir;
 use crate::snapshot::send::{self, SendError};
+use crate::stage::{OnStage, Stage};
 use crate::types::{ClusterId, LeaderId, LogId, Node, NodeId, ShardId, Types, Vote};
 
 type Snapshot = openraft::Snapshot<LeaderId, NodeId, Node, SnapshotDir>;
@@ -59,6 +60,7 @@ pub(crate) struct Network {
     pub sender: Sender,
     pub peers: Peers,
     pub options: Arc<Options>,
+    pub on_stage: OnStage,
 }
 
 impl Network {
@@ -70,6 +72,7 @@ impl Network {
             address: node.rpc.clone(),
             client: self.peers.consensus(node, purpose).ok(),
             options: Arc::clone(&self.options),
+            on_stage: Arc::clone(&self.on_stage),
         }
     }
 }
@@ -99,6 +102,7 @@ pub(crate) struct Client {
     /// Absent if the member's address is none.
     client: Option<ConsensusClient<Channel>>,
     options: Arc<Options>,
+    on_stage: OnStage,
 }
 
 impl Client {
@@ -168,7 +172,7 @@ impl Client {
         let call = client.append(requests);
         let patience = self.options.idle_timeout;
         let replies = self.call::<S, _>(RPCTypes::AppendEntries, patience, call).await?;
-        Ok(answers::<S>(replies, sent, patience))
+        Ok(answers::<S>(replies, sent, patience, Arc::clone(&self.on_stage)))
     }
 }
 
@@ -180,10 +184,11 @@ fn answers<S: StateMachine>(
     replies: tonic::Streaming<wire::AppendReply>,
     sent: Arc<AtomicU64>,
     patience: Duration,
+    on_stage: OnStage,
 ) -> Answers<S> {
-    let state = Some((replies, 0));
+    let (state, opened) = (Some((replies, 0)), Instant::now());
     Box::pin(futures::stream::unfold(state, move |state| {
-        let sent = Arc::clone(&sent);
+        let (sent, on_stage) = (Arc::clone(&sent), Arc::clone(&on_stage));
         async move {
             let (mut replies, answered) = state?;
             let result = loop {
@@ -197,6 +202,9 @@ fn answers<S: StateMachine>(
                     Err(_) => {}
                 }
             };
+            if answered == 0 && matches!(result, Ok(Ok(_))) {
+                on_stage(Stage::LogTakenUp, opened.elapsed());
+            }
             let next = matches!(result, Ok(Ok(_))).then_some((replies, answered + 1));
             Some((result, next))
         }
@@ -321,7 +329,8 @@ impl<S: StateMachine> RaftNetworkV2<Types<S>> for Client {
     ) -> Result<SnapshotResponse<Types<S>>, StreamingError<Types<S>>> {
         let client = self.connected::<S>()?;
         let route = self.sender.route(self.target);
-        let sending = send::send(client, route, &vote, snapshot.snapshot, &self.options);
+        let sending =
+            send::send(client, route, &vote, snapshot.snapshot, &self.options, &self.on_stage);
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = sending => match sent {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::future::ready;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
@@ -28,6 +29,7 @@ use crate::convert::{
 use crate::machine::StateMachine;
 use crate::read::RemoteAnswer;
 use crate::snapshot::Manifest;
+use crate::stage::Stage;
 use crate::types::{LogId, ShardId, Types};
 
 /// Chunks of a snapshot between the network and the disk.
@@ -266,7 +268,7 @@ async fn receive<S: StateMachine>(
     mut rest: Streaming<wire::SnapshotChunk>,
 ) -> std::io::Result<crate::types::Vote> {
     let transfer = consensus.receiver().begin(first.transfer)?;
-    let vote = transfer.vote();
+    let (vote, begun) = (transfer.vote(), Instant::now());
     let (chunks, queue) = mpsc::channel(CHUNKS_MAX);
     let taken = tokio::task::spawn_blocking(move || transfer.take(queue));
     let idle = consensus.options().idle_timeout;
@@ -291,7 +293,9 @@ async fn receive<S: StateMachine>(
     let dir = taken?;
     let snapshot = openraft::Snapshot { meta: dir.meta().clone(), snapshot: dir };
     let installed = consensus.raft().install_full_snapshot(vote, snapshot).await;
-    Ok(installed.map_err(|fatal| std::io::Error::other(fatal.to_string()))?.vote)
+    let installed = installed.map_err(|fatal| std::io::Error::other(fatal.to_string()))?;
+    consensus.on_stage(Stage::SnapshotReceived, begun.elapsed());
+    Ok(installed.vote)
 }
 
 fn append_in<S: StateMachine>(

@@ -1,4 +1,4 @@
-//! Where an entry spends its time, on the node that proposed it.
+//! Where an entry spends its time, on the node that proposed it; and how members catch up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,16 @@ pub enum Stage {
     Apply,
     /// From there until whoever proposed it runs with the answer.
     Reply,
+    /// This node took a snapshot.
+    SnapshotTaken,
+    /// This node found out what a member lacks of a snapshot: the log it lacks is gone.
+    SnapshotOffered,
+    /// This node sent a member what it lacked of a snapshot, and that has installed it.
+    SnapshotSent,
+    /// This node installed a snapshot that was sent to it.
+    SnapshotReceived,
+    /// A member took up the log over a new stream.
+    LogTakenUp,
 }
 
 /// Told how long each stage took. Called on the path of every entry, so it must be quick.

@@ -346,14 +346,18 @@ fn wal_options(config: &Config, telemetry: Arc<Metrics>) -> WalOptions {
 fn on_stage(telemetry: &Arc<Metrics>) -> OnStage {
     let telemetry = Arc::clone(telemetry);
     Arc::new(move |stage, took| {
-        let stages = &telemetry.write;
-        let times = match stage {
-            Stage::Append => &stages.append,
-            Stage::Replicate => &stages.replicate,
-            Stage::Apply => &stages.apply,
-            Stage::Reply => &stages.reply,
-        };
-        times.record(took);
+        let (stages, counters) = (&telemetry.write, &telemetry.counters);
+        match stage {
+            Stage::Append => stages.append.record(took),
+            Stage::Replicate => stages.replicate.record(took),
+            Stage::Apply => stages.apply.record(took),
+            Stage::Reply => stages.reply.record(took),
+            Stage::SnapshotTaken => counters.snapshots_taken.increment(),
+            Stage::SnapshotOffered => counters.sync_partial_err.increment(),
+            Stage::SnapshotSent => counters.sync_full.increment(),
+            Stage::SnapshotReceived => counters.snapshots_received.increment(),
+            Stage::LogTakenUp => counters.sync_partial_ok.increment(),
+        }
     })
 }
 

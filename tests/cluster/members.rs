@@ -75,6 +75,7 @@ fn take_snapshots(cluster: &Cluster) {
         let (code, text) = node.cli(&["snapshot"]);
         assert_eq!(code, 0, "snapshot: {text}");
         assert!(node.number("raft_snapshot_index") >= applied, "{text}");
+        assert!(node.number("snapshots_taken") > 0, "it is not counted");
     }
 }
 

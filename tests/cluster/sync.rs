@@ -153,6 +153,10 @@ fn a_new_learner_outlives_the_sender_of_its_snapshot() {
     assert_eq!(learner.info("master_link_status"), "down");
     assert_eq!(learner.number("raft_snapshot_index"), 0, "it has a snapshot");
     cluster.wait_for("the snapshot", |_| learner.number("raft_snapshot_index") > 0);
+    let sender = &cluster.nodes[cluster.await_leader()];
+    let counts = || (sender.number("sync_full"), learner.number("snapshots_received"));
+    cluster.wait_for("it to be counted", |_| counts().0 > 0 && counts().1 > 0);
+    assert!(sender.number("sync_partial_err") > 0 && sender.number("sync_partial_ok") > 0);
     cluster.nodes[leader].restart();
     cluster.await_health();
     assert_synced(&cluster, 3, load, filled);

@@ -21,6 +21,7 @@ use super::SnapshotDir;
 use crate::adapter::blocking;
 use crate::convert::{required_vote, vote_out};
 use crate::options::Options;
+use crate::stage::{OnStage, Stage};
 use crate::types::Vote;
 
 /// Chunks between the disk and the network.
@@ -46,7 +47,9 @@ pub(crate) async fn send(
     vote: &Vote,
     dir: SnapshotDir,
     options: &Options,
+    on_stage: &OnStage,
 ) -> Result<Vote, SendError> {
+    let begun = Instant::now();
     let manifest = Some(dir.manifest().to_wire());
     let offer = SnapshotOffer { route: Some(route.clone()), vote: Some(vote_out(vote)), manifest };
     let stalled = SendError::Stalled(options.install_timeout);
@@ -56,6 +59,7 @@ pub(crate) async fn send(
     if !wants.refused.is_empty() {
         return Err(SendError::Refused(wants.refused));
     }
+    on_stage(Stage::SnapshotOffered, begun.elapsed());
     let (chunks, stream) = mpsc::channel(CHUNKS_MAX);
     let producer = Producer {
         dir,
@@ -84,6 +88,7 @@ pub(crate) async fn send(
     if !reply.refused.is_empty() {
         return Err(SendError::Refused(reply.refused));
     }
+    on_stage(Stage::SnapshotSent, begun.elapsed());
     required_vote(&reply.vote).map_err(|error| SendError::Refused(error.to_string()))
 }
 

@@ -61,8 +61,8 @@ fn traffic(metrics: &Metrics) -> Vec<Field> {
         field("instantaneous_output_repl_kbps", "0.00"),
         field("rejected_connections", counters.connections_rejected.get()),
         field("sync_full", counters.sync_full.get()),
-        field("sync_partial_ok", 0),
-        field("sync_partial_err", 0),
+        field("sync_partial_ok", counters.sync_partial_ok.get()),
+        field("sync_partial_err", counters.sync_partial_err.get()),
     ]);
     fields
 }

@@ -59,6 +59,8 @@ fn counters(metrics: &Metrics) -> Vec<Field> {
         field("uncertain_replied", counters.uncertain_replied.get()),
         field("cluster_down_replied", counters.cluster_down_replied.get()),
         field("leader_changes", counters.leader_changes.get()),
+        field("snapshots_taken", counters.snapshots_taken.get()),
+        field("snapshots_received", counters.snapshots_received.get()),
     ]
 }
 
