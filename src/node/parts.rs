@@ -232,9 +232,9 @@ impl Parts {
             .await
             .map_err(|reason| refused(&format!("cannot follow {address}: {reason}")))?;
         self.close(&old).await;
-        self.data.prepare().map_err(|e| refused(&e.to_string()))?;
-        let life = self.data.begin(identity).map_err(|e| refused(&e.to_string()))?;
-        self.replace(server, life).await
+        let begun = self.data.prepare().and_then(|_| self.data.begin(identity));
+        self.replace(server, begun.map_err(|e| e.to_string())).await;
+        Ok(())
     }
 
     /// Leaves the cluster and goes on as a cluster of its own, with the data.
@@ -250,8 +250,8 @@ impl Parts {
             let _ = super::service::ask_leader(&old, &remove).await;
         }
         self.close(&old).await;
-        let life = self.life_of_own(&old).await.map_err(|reason| refused(&reason))?;
-        self.replace(server, life).await
+        self.replace(server, self.life_of_own(&old).await).await;
+        Ok(())
     }
 
     /// A new cluster whose first state is this node's data.
@@ -274,13 +274,15 @@ impl Parts {
         self.data.begin(identity).map_err(|e| e.to_string())
     }
 
-    async fn replace(&self, server: &Arc<Server>, life: Life) -> Result<(), ReplyError> {
-        match self.open(life).await {
-            Ok(replica) => {
-                server.replica.store(Arc::new(replica));
-                Ok(())
-            }
-            // The old life is closed and the new one does not open: nothing can be served.
+    async fn replace(&self, server: &Arc<Server>, life: Result<Life, String>) {
+        let opened = match life {
+            Ok(life) => self.open(life).await,
+            Err(reason) => Err(reason),
+        };
+        match opened {
+            Ok(replica) => server.replica.store(Arc::new(replica)),
+            // The old life is closed and there is no new one: nothing can be served. The next
+            // start finds the one that CURRENT names.
             Err(reason) => super::fatal(&reason),
         }
     }
