@@ -42,9 +42,9 @@ impl Txn<'_> {
     /// Rows of the index that are due, oldest first.
     fn due(&self, limit: usize) -> Result<Vec<Vec<u8>>> {
         let from = index_key(self.core.expiry_floor.load(Ordering::Relaxed));
-        let until = index_key(self.now().saturating_add(1));
+        let until = end_of(index_key(self.now()).bytes());
         let view = self.view();
-        let mut rows = view.ordered(Column::System, from.bytes(), Some(until.bytes()))?;
+        let mut rows = view.ordered(Column::System, from.bytes(), until.as_deref())?;
         let mut due = Vec::new();
         while due.len() < limit
             && let Some((key, _)) = rows.row()

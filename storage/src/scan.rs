@@ -2,9 +2,14 @@
 //!
 //! A cursor is the slot and a hash of the last key that was returned, so that it means the same on
 //! every replica and to a restarted one. Keys that are there from the first call to the last are
-//! returned; if the key of the cursor is gone, its slot is returned once more.
+//! returned; if the key of the cursor is gone, its slot may be returned once more.
+//!
+//! Invariants
+//! * What a transaction is answered follows from its state: it takes no hints, which differ by node.
+//! * Of two keys with one cursor the lesser one counts, and no call ends at the cursor it began
+//!   with: such keys are returned twice rather than not at all, and not for ever.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,7 +21,8 @@ use crate::row::{Column, hash};
 use crate::slot::SLOTS;
 use crate::view::View;
 
-const HASH_BITS: u32 = 48;
+/// With the 14 bits of a slot 53, which is what JavaScript and Lua keep of a number.
+const HASH_BITS: u32 = 39;
 /// Cursors whose keys are remembered.
 const CURSORS: usize = 256;
 /// Neighbours among which a random key is chosen.
@@ -42,8 +48,8 @@ impl View<'_> {
             if self.is_live(header) {
                 f(key_in(row_key), header);
             }
-            left -= 1;
-            if left > 0 {
+            left = left.saturating_sub(1);
+            if left > 0 || cursor_at(row_key) == cursor {
                 return ControlFlow::Continue(());
             }
             next = cursor_at(row_key);
@@ -54,10 +60,21 @@ impl View<'_> {
     }
 
     /// Calls `f` with every key until it breaks.
-    pub fn for_each_key(&self, mut f: impl FnMut(&[u8], &Header) -> ControlFlow<()>) -> Result<()> {
+    pub fn for_each_key(&self, f: impl FnMut(&[u8], &Header) -> ControlFlow<()>) -> Result<()> {
+        self.for_each_key_in(0..SLOTS, f)
+    }
+
+    /// Calls `f` with every key of these slots until it breaks.
+    pub fn for_each_key_in(
+        &self,
+        slots: Range<u16>,
+        mut f: impl FnMut(&[u8], &Header) -> ControlFlow<()>,
+    ) -> Result<()> {
         let Some(space) = self.space() else { return Ok(()) };
-        self.for_each_row(space, RowKey::slot(0, space).bytes(), |row_key, header| {
-            if self.is_live(header) {
+        self.for_each_row(space, RowKey::slot(slots.start, space).bytes(), |row_key, header| {
+            if slot_in(row_key) >= slots.end {
+                ControlFlow::Break(())
+            } else if self.is_live(header) {
                 f(key_in(row_key), header)
             } else {
                 ControlFlow::Continue(())
@@ -103,7 +120,9 @@ impl View<'_> {
     /// The row key from which a scan goes on: that of the cursor's key if it is known or still
     /// there, or the beginning of its slot.
     fn resume(&self, space: u32, cursor: u64) -> Result<Vec<u8>> {
-        if let Some(row_key) = self.core.cursors.recall(cursor, space) {
+        if self.is_committed()
+            && let Some(row_key) = self.core.cursors.recall(cursor, space)
+        {
             return Ok(row_key);
         }
         let slot = (cursor >> HASH_BITS) as u16 % SLOTS;
@@ -167,12 +186,36 @@ impl Cursors {
     fn remember(&self, cursor: u64, row_key: &[u8]) {
         let mut recent = self.recent.lock();
         recent.resize_with(CURSORS, Default::default);
-        recent[Self::place(cursor)] = (cursor, row_key.to_vec());
+        let (known, lesser) = &mut recent[Self::place(cursor)];
+        let is_other = *known != cursor || space_in(lesser) != space_in(row_key);
+        if is_other || &lesser[..] > row_key {
+            (*known, *lesser) = (cursor, row_key.to_vec());
+        }
     }
 
     fn recall(&self, cursor: u64, space: u32) -> Option<Vec<u8>> {
         let recent = self.recent.lock();
         let (known, row_key) = recent.get(Self::place(cursor))?;
         (*known == cursor && cursor != 0 && space_in(row_key) == space).then(|| row_key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_keys_with_one_cursor_the_lesser_counts() {
+        let cursors = Cursors::default();
+        let [a, b] = [b"a", b"b"].map(|key| RowKey::meta(7, key).bytes().to_vec());
+        let (lesser, greater) = if a < b { (a, b) } else { (b, a) };
+        for row_key in [&greater, &lesser, &greater] {
+            cursors.remember(9, row_key);
+        }
+        assert_eq!(cursors.recall(9, 7), Some(lesser));
+        assert_eq!(cursors.recall(9, 8), None);
+        let elsewhere = RowKey::meta(8, b"z").bytes().to_vec();
+        cursors.remember(9, &elsewhere);
+        assert_eq!((cursors.recall(9, 8), cursors.recall(9, 7)), (Some(elsewhere), None));
     }
 }

@@ -219,6 +219,11 @@ impl<'a> View<'a> {
         self.space
     }
 
+    /// Whether this is what everybody sees, not the state within a transaction.
+    pub(crate) fn is_committed(&self) -> bool {
+        matches!(self.source, Source::Published(_))
+    }
+
     fn layers(&self) -> (Option<&Overlay>, &Published) {
         match &self.source {
             Source::Published(published) => (None, published),

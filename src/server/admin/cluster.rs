@@ -7,6 +7,7 @@
 //! no forwarding. What would change a cluster of Redis is unknown here: members change by
 //! `talus cluster`.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -195,29 +196,9 @@ async fn current_store(server: &Server, slot: u16) -> Result<Arc<Store>, ReplyEr
 
 /// Calls `f` with the keys of a slot until it has enough of them.
 fn visit_slot(view: &View<'_>, slot: u16, mut f: impl FnMut(&[u8]) -> bool) -> storage::Result<()> {
-    /// Keys looked at between two looks at what `f` said.
-    const STEP: usize = 256;
-    let mut wants_more = true;
-    let mut cursor = slot_start(slot);
-    while wants_more {
-        let next = view.scan(cursor, STEP, |key, _| {
-            if wants_more && storage::slot_of(key) == slot {
-                wants_more = f(key);
-            }
-        })?;
-        // Keys come in the order of slots; cursor 0 is the end.
-        if next == 0 || next >= slot_start(slot + 1) {
-            return Ok(());
-        }
-        cursor = next;
-    }
-    Ok(())
-}
-
-/// Cursors are in the order of slots, which are their upper bits.
-fn slot_start(slot: u16) -> u64 {
-    const SLOT_SHIFT: u32 = 48;
-    u64::from(slot) << SLOT_SHIFT
+    view.for_each_key_in(slot..slot + 1, |key, _| {
+        if f(key) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
 }
 
 #[cfg(test)]
