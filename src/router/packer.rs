@@ -4,7 +4,7 @@
 //! that arrives is gathered into the next one. Where that takes long, as between distant places,
 //! nothing waits for longer than [`GATHER_MAX`], and several entries are on their way at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -81,7 +81,7 @@ struct State {
     waiting_bytes: usize,
     in_flight: usize,
     last_now_ms: u64,
-    held: bool,
+    holds: Holds,
     /// A timer is set that pumps.
     timer: bool,
 }
@@ -90,17 +90,42 @@ struct State {
 /// network and disk, short beside what it takes on a slow one.
 const GATHER_MAX: Duration = Duration::from_millis(5);
 
-/// No pause of writes is longer than this.
+/// Nobody keeps writes waiting for longer than this.
 const HOLD_MAX: Duration = Duration::from_secs(2);
+
+/// Who keeps new entries from being proposed. Each ends its own hold: by itself, when its time is
+/// over, or both.
+#[derive(Default)]
+struct Holds {
+    begun: u64,
+    live: BTreeSet<u64>,
+}
+
+impl Holds {
+    fn begin(&mut self) -> u64 {
+        self.begun += 1;
+        self.live.insert(self.begun);
+        self.begun
+    }
+
+    fn end(&mut self, number: u64) {
+        self.live.remove(&number);
+    }
+
+    fn is_free(&self) -> bool {
+        self.live.is_empty()
+    }
+}
 
 /// While it lives, its packer proposes nothing.
 pub struct Hold {
     packer: Packer,
+    number: u64,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.packer.release();
+        self.packer.release(self.number);
     }
 }
 
@@ -133,8 +158,8 @@ impl Packer {
     /// Keeps new entries from being proposed until the guard is dropped or its time is over;
     /// returns when the ones in flight are applied.
     pub async fn hold(&self) -> Hold {
-        let hold = Hold { packer: self.clone() };
-        self.inner.state.lock().held = true;
+        let number = self.inner.state.lock().holds.begin();
+        let hold = Hold { packer: self.clone(), number };
         let deadline = tokio::time::Instant::now() + HOLD_MAX;
         while self.inner.state.lock().in_flight > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -142,20 +167,20 @@ impl Packer {
         let packer = self.clone();
         self.inner.runtime.spawn(async move {
             tokio::time::sleep_until(deadline).await;
-            packer.release();
+            packer.release(number);
         });
         hold
     }
 
-    fn release(&self) {
+    fn release(&self, number: u64) {
         let mut state = self.inner.state.lock();
-        state.held = false;
+        state.holds.end(number);
         self.pump(&mut state);
     }
 
     fn pump(&self, state: &mut State) {
         while let Some(oldest) = state.waiting.front()
-            && !state.held
+            && state.holds.is_free()
             && state.in_flight < self.inner.limits.entries_in_flight_max
         {
             let early = (oldest.since + GATHER_MAX).saturating_duration_since(Instant::now());
@@ -305,5 +330,27 @@ fn remote_verdict(verdict: Verdict) -> forward_reply::Outcome {
         Verdict::Unknown => Wire::Unknown("outcome unknown".into()),
         Verdict::Gap => Wire::Gap(proto::node::v1::Nothing {}),
         Verdict::Refused(error) => Wire::Refused(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_hold_does_not_end_a_younger_one() {
+        let mut holds = Holds::default();
+        let older = holds.begin();
+        holds.end(older);
+        assert!(holds.is_free());
+        let younger = holds.begin();
+        // Its time is over, long after it was dropped.
+        holds.end(older);
+        assert!(!holds.is_free());
+        let youngest = holds.begin();
+        holds.end(younger);
+        assert!(!holds.is_free());
+        holds.end(youngest);
+        assert!(holds.is_free());
     }
 }
