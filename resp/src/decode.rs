@@ -92,6 +92,8 @@ pub struct Decoder {
     bulk: Option<usize>,
     /// Where the arguments so far begin and end.
     spans: Vec<(usize, usize)>,
+    /// The request that is arriving is dropped as it comes.
+    skips: bool,
 }
 
 impl Decoder {
@@ -105,6 +107,7 @@ impl Decoder {
             args_left: 0,
             bulk: None,
             spans: Vec::new(),
+            skips: false,
         }
     }
 
@@ -139,9 +142,21 @@ impl Decoder {
         }
     }
 
-    /// The bytes at the beginning of the buffer that belong to an unfinished request.
-    pub fn pending_bytes(&self) -> usize {
-        self.position
+    /// The bytes of the unfinished request, as far as it has said how long it is; none of one that
+    /// is dropped.
+    pub fn announced_bytes(&self) -> usize {
+        match self.bulk {
+            Some(length) if !self.skips => self.position + length + 2,
+            _ => self.position,
+        }
+    }
+
+    /// Drops the unfinished request: its bytes leave the buffer as they come, and at its end
+    /// `decode` returns a request without words.
+    pub fn skip(&mut self, buffer: &mut BytesMut) {
+        self.spans.clear();
+        self.skips = true;
+        self.consume(buffer, self.position);
     }
 
     fn multibulk(&mut self, buffer: &mut BytesMut) -> Result<Step, ProtocolError> {
@@ -177,11 +192,15 @@ impl Decoder {
             // The two bytes after an argument are skipped unseen, as Redis does.
             let end = self.position + length;
             if buffer.len() < end + 2 {
-                self.reserve(buffer, end + 2, length);
+                self.await_rest(buffer, end, length);
                 return Ok(Step::More);
             }
-            self.spans.push((self.position, end));
-            self.advance(end + 2);
+            if self.skips {
+                self.consume(buffer, end + 2);
+            } else {
+                self.spans.push((self.position, end));
+                self.advance(end + 2);
+            }
             self.bulk = None;
             self.args_left -= 1;
         }
@@ -271,8 +290,20 @@ impl Decoder {
         let request = self.spans.iter().map(|&(start, end)| frame.slice(start..end)).collect();
         self.spans.clear();
         self.spans.shrink_to(SPANS_KEPT_MAX);
+        self.skips = false;
         self.advance(0);
         request
+    }
+
+    /// The argument that ends at `end` is not whole yet.
+    fn await_rest(&mut self, buffer: &mut BytesMut, end: usize, length: usize) {
+        if self.skips {
+            let come = buffer.len().min(end);
+            self.bulk = Some(end - come);
+            self.consume(buffer, come);
+        } else {
+            self.reserve(buffer, end + 2, length);
+        }
     }
 
     /// Makes room for a big argument in few steps, each no larger than what has arrived or 1 MiB:
@@ -314,4 +345,29 @@ fn short_line(buffer: &[u8], position: usize) -> Option<Line> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_can_be_dropped_as_it_comes() {
+        let mut decoder = Decoder::new(Limits::default());
+        let mut buffer = BytesMut::from("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\nbe");
+        assert_eq!(decoder.decode(&mut buffer), Ok(None));
+        assert!(decoder.announced_bytes() > 100_000);
+        decoder.skip(&mut buffer);
+        for _ in 0..9999 {
+            buffer.extend_from_slice(b"0123456789");
+            assert_eq!(decoder.decode(&mut buffer), Ok(None));
+            assert_eq!((buffer.len(), decoder.announced_bytes()), (0, 0));
+        }
+        buffer.extend_from_slice(b"01234567\r");
+        assert_eq!(decoder.decode(&mut buffer), Ok(None));
+        buffer.extend_from_slice(b"\n*1\r\n$4\r\nPING\r\n");
+        assert_eq!(decoder.decode(&mut buffer), Ok(Some(Vec::new())));
+        assert_eq!(decoder.decode(&mut buffer), Ok(Some(vec!["PING".into()])));
+        assert!(buffer.is_empty());
+    }
 }

@@ -295,6 +295,10 @@ settings! {
     limits: Limits {
         /// Bytes of requests that wait to be executed. Above, new ones are answered with `-BUSY`.
         pending_bytes_max: Bytes = "256mb" .within(MB, 64 * GB).live();
+        /// Bytes of requests that are arriving, of queues of MULTI, and of replies that clients have
+        /// yet to take; the first 256kb of each client are not counted. Above, who wants more waits,
+        /// and after a while is answered with `-BUSY`.
+        clients_bytes_max: Bytes = "512mb" .within(MB, 1024 * GB).live();
     }
     /// The log for people.
     log: Log {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -20,6 +21,7 @@ pub struct Client {
     id: u64,
     address: SocketAddr,
     local_address: SocketAddr,
+    descriptor: RawFd,
     since: Instant,
     names: Mutex<Names>,
     last_used_ms: AtomicU64,
@@ -27,6 +29,8 @@ pub struct Client {
     db: AtomicU32,
     /// Requests queued by MULTI, plus one; 0 = none.
     queued: AtomicU32,
+    /// See [`Client::note_memory`].
+    memory: [AtomicUsize; 5],
     resp3: AtomicBool,
     killed: AtomicBool,
     kill: Notify,
@@ -42,17 +46,19 @@ struct Names {
 const NO_COMMAND: usize = usize::MAX;
 
 impl Client {
-    fn new(id: u64, address: SocketAddr, local_address: SocketAddr) -> Self {
+    fn new(id: u64, address: SocketAddr, local_address: SocketAddr, descriptor: RawFd) -> Self {
         Self {
             id,
             address,
             local_address,
+            descriptor,
             since: now(),
             names: Mutex::default(),
             last_used_ms: AtomicU64::new(0),
             last_command: AtomicUsize::new(NO_COMMAND),
             db: AtomicU32::new(0),
             queued: AtomicU32::new(0),
+            memory: Default::default(),
             resp3: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             kill: Notify::new(),
@@ -90,6 +96,13 @@ impl Client {
         let age = self.since.elapsed().as_millis() as u64;
         self.last_used_ms.store(age, Ordering::Relaxed);
         self.queued.store(queued.map_or(0, |n| n as u32 + 1), Ordering::Relaxed);
+    }
+
+    /// Takes note of what it holds: input, room for input, queue of MULTI, output, all of it.
+    pub fn note_memory(&self, bytes: [usize; 5]) {
+        for (place, bytes) in self.memory.iter().zip(bytes) {
+            place.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of its protocol.
@@ -149,15 +162,20 @@ impl Client {
         let idle_ms = age_ms.saturating_sub(self.last_used_ms.load(Ordering::Relaxed));
         let queued = i64::from(self.queued.load(Ordering::Relaxed)) - 1;
         let flags = if queued >= 0 { "x" } else { "N" };
+        let [input, room, queue, output, total] =
+            self.memory.each_ref().map(|place| place.load(Ordering::Relaxed));
+        let events = if output > 0 { "rw" } else { "r" };
         let resp = if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 };
         format!(
-            "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
-             ssub=0 multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 \
-             oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={resp} lib-name={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
+             ssub=0 multi={queued} qbuf={input} qbuf-free={room} argv-mem=0 multi-mem={queue} \
+             rbs=0 rbp=0 obl={output} oll=0 omem={output} tot-mem={total} events={events} cmd={} \
+             user=default redir=-1 resp={resp} lib-name={} \
              lib-ver={}",
             self.id,
             self.address,
             self.local_address,
+            self.descriptor,
             names.name,
             age_ms / 1000,
             idle_ms / 1000,
@@ -205,9 +223,14 @@ pub struct Clients {
 
 impl Clients {
     /// A new connection.
-    pub fn add(&self, address: SocketAddr, local_address: SocketAddr) -> Arc<Client> {
+    pub fn add(
+        &self,
+        address: SocketAddr,
+        local_address: SocketAddr,
+        descriptor: RawFd,
+    ) -> Arc<Client> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let client = Arc::new(Client::new(id, address, local_address));
+        let client = Arc::new(Client::new(id, address, local_address, descriptor));
         self.by_id.lock().insert(id, Arc::clone(&client));
         client
     }

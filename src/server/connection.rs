@@ -7,23 +7,21 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use proto::log::v1::Item;
 use resp::{Decoder, Protocol, ProtocolError, Reply, ReplyError, Request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::limits::{KEEP_BYTES, READ_BYTES, RUN_BYTES_MAX, RUN_COMMANDS_MAX, WRITE_BYTES};
+use super::limits::{FREE_BYTES, RUN_BYTES_MAX, RUN_COMMANDS_MAX, WRITE_BYTES};
+use super::wire::Wire;
 use super::{Client, Server, admin, now, reads};
 use crate::commands::Command;
-use crate::session::{Exec, Gatekeeper, LocalStep, Plan, Query, Session};
+use crate::session::{Exec, Gatekeeper, LocalStep, Plan, Query, Session, bytes_of};
 
 /// A client's connection.
 pub struct Connection {
     server: Arc<Server>,
     client: Arc<Client>,
-    stream: TcpStream,
+    wire: Wire,
     session: Session,
     decoder: Decoder,
-    input: BytesMut,
-    output: BytesMut,
     run: Run,
     closing: bool,
 }
@@ -32,7 +30,7 @@ pub struct Connection {
 enum Run {
     Empty,
     Writes(Writes),
-    Reads(Vec<Query>),
+    Reads(Reads),
 }
 
 #[derive(Default)]
@@ -44,7 +42,7 @@ struct Writes {
 
 impl Writes {
     fn push(&mut self, command: &'static Command, item: Item) {
-        self.bytes += item.requests.iter().flat_map(|r| &r.args).map(Bytes::len).sum::<usize>();
+        self.bytes += item.requests.iter().map(|request| bytes_of(&request.args)).sum::<usize>();
         self.commands.push(command);
         self.items.push(item);
     }
@@ -54,22 +52,47 @@ impl Writes {
     }
 }
 
+#[derive(Default)]
+struct Reads {
+    queries: Vec<Query>,
+    bytes: usize,
+}
+
+impl Reads {
+    fn push(&mut self, query: Query) {
+        self.bytes += bytes_of(&query.request);
+        self.queries.push(query);
+    }
+
+    fn is_full(&self) -> bool {
+        self.queries.len() >= RUN_COMMANDS_MAX || self.bytes >= RUN_BYTES_MAX
+    }
+}
+
+impl Run {
+    fn bytes(&self) -> usize {
+        match self {
+            Run::Empty => 0,
+            Run::Writes(writes) => writes.bytes,
+            Run::Reads(reads) => reads.bytes,
+        }
+    }
+}
+
+/// However a connection ends, also by a panic of its task, nobody sees it any more.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.server.clients.remove(self.client.id());
+    }
+}
+
 impl Connection {
     /// A connection that was just accepted.
     pub fn new(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) -> Self {
         let session = Session::new(Arc::clone(&client), !server.requires_password());
         let decoder = decoder(&server);
-        Self {
-            server,
-            client,
-            stream,
-            session,
-            decoder,
-            input: BytesMut::new(),
-            output: BytesMut::new(),
-            run: Run::Empty,
-            closing: false,
-        }
+        let wire = Wire::new(Arc::clone(&server), Arc::clone(&client), stream);
+        Self { server, client, wire, session, decoder, run: Run::Empty, closing: false }
     }
 
     /// Serves the client until one side closes.
@@ -77,57 +100,42 @@ impl Connection {
         if let Err(error) = self.serve().await {
             tracing::debug!(%error, client = %self.client.address(), "connection lost");
         }
-        self.server.clients.remove(self.client.id());
     }
 
     async fn serve(&mut self) -> io::Result<()> {
-        while !self.closing && self.receive().await? {
+        while !self.closing && self.wire.receive().await? {
+            self.decoder.set_limits(self.server.config.resp_limits());
             self.turn().await?;
-            self.write_out().await?;
+            self.wire.push().await?;
             self.client.note_turn(self.session.queued());
             self.closing |= self.client.is_killed();
         }
-        Ok(())
-    }
-
-    /// Reads once. False at the client's end, after a kill or too long a silence.
-    async fn receive(&mut self) -> io::Result<bool> {
-        self.give_back_memory();
-        self.input.reserve(READ_BYTES);
-        self.decoder.set_limits(self.server.config.resp_limits());
-        let silence = self.server.config.now().server.idle_timeout_s.duration();
-        let read = tokio::select! {
-            biased;
-            read = self.stream.read_buf(&mut self.input) => read?,
-            () = self.client.killed() => 0,
-            () = silent_for(silence) => 0,
-        };
-        self.server.telemetry.counters.net_input_bytes.add(read as u64);
-        Ok(read > 0)
-    }
-
-    fn give_back_memory(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > KEEP_BYTES {
-            self.input = BytesMut::new();
-        }
-        if self.output.is_empty() && self.output.capacity() > KEEP_BYTES {
-            self.output = BytesMut::new();
-        }
+        if self.client.is_killed() { Ok(()) } else { self.wire.drain().await }
     }
 
     /// Carries out every whole request that has been read.
     async fn turn(&mut self) -> io::Result<()> {
         while !self.closing {
-            match self.decoder.decode(&mut self.input) {
+            match self.decoder.decode(&mut self.wire.input) {
                 Ok(Some(request)) => self.request(request).await?,
                 Ok(None) => break,
                 Err(error) => {
-                    self.flush().await;
+                    self.flush().await?;
                     self.refuse(error);
                 }
             }
         }
-        self.flush().await;
+        self.flush().await?;
+        self.wire.kept = self.session.kept_bytes();
+        self.expect().await
+    }
+
+    /// Sees to it that the rest of a large request finds room, or is dropped as it comes.
+    async fn expect(&mut self) -> io::Result<()> {
+        let announced = Some(self.decoder.announced_bytes()).filter(|bytes| *bytes > FREE_BYTES);
+        if !self.wire.expect(announced.unwrap_or(0)).await? {
+            self.decoder.skip(&mut self.wire.input);
+        }
         Ok(())
     }
 
@@ -147,96 +155,107 @@ impl Connection {
     async fn request(&mut self, request: Request) -> io::Result<()> {
         let protocol = self.session.protocol();
         let begun = now();
-        let plan = self.session.plan(request, &*self.server);
+        let plan = self.plan(request).await?;
         self.decoder.set_authenticated(self.session.is_authenticated());
         let is_heard = self.session.takes_reply();
         if !is_heard || protocol != self.session.protocol() {
-            self.flush_as(protocol).await;
+            self.flush_as(protocol).await?;
         }
-        let written = self.output.len();
-        self.carry_out(plan).await;
+        let written = self.wire.output.len();
+        self.carry_out(plan).await?;
         if !is_heard {
-            self.flush().await;
-            self.output.truncate(written);
+            self.flush().await?;
+            self.wire.output.truncate(written);
         }
         if let Some((command, request)) = self.session.take_spent() {
             let took = begun.elapsed();
             self.server.telemetry.executed(command.id, took, 1);
             self.note_if_slow(command, &request, took);
         }
-        if self.output.len() >= WRITE_BYTES { self.write_out().await } else { Ok(()) }
+        if self.wire.output.len() >= WRITE_BYTES { self.wire.push().await } else { Ok(()) }
     }
 
-    async fn carry_out(&mut self, plan: Plan) {
+    /// A request without words is one that was dropped for want of room.
+    async fn plan(&mut self, request: Request) -> io::Result<Plan> {
+        let queued = self.session.kept_bytes() + bytes_of(&request);
+        let fits = self.session.queued().is_none() || self.wire.keep(queued + self.run.bytes());
+        if fits && !request.is_empty() {
+            return Ok(self.session.plan(request, &*self.server));
+        }
+        self.flush().await?;
+        Ok(self.session.refuse(no_room()))
+    }
+
+    async fn carry_out(&mut self, plan: Plan) -> io::Result<()> {
         let writes = matches!(plan, Plan::Write(..) | Plan::Exec(_));
         if self.server.pause.holds(writes) {
-            self.flush().await;
+            self.flush().await?;
             self.server.pause.wait(writes).await;
         }
         match plan {
-            Plan::Write(command, item) => self.join_writes(command, item).await,
-            Plan::Read(query) => self.join_reads(query).await,
+            Plan::Write(command, item) => self.join_writes(command, item).await?,
+            Plan::Read(query) => self.join_reads(query).await?,
             Plan::Reply(reply) => {
-                self.flush().await;
+                self.flush().await?;
                 self.reply(&reply);
             }
             Plan::Close(reply) => {
-                self.flush().await;
+                self.flush().await?;
                 self.reply(&reply);
                 self.closing = true;
             }
             Plan::Exec(exec) => {
-                self.flush().await;
+                self.flush().await?;
                 let reply = self.exec(exec).await;
                 self.reply(&reply);
             }
             Plan::Watch(keys) => {
-                self.flush().await;
+                self.flush().await?;
                 let reply = self.watch(keys).await;
                 self.reply(&reply);
             }
             Plan::Admin(verb) => {
-                self.flush().await;
+                self.flush().await?;
                 let reply = Box::pin(admin::carry_out(&self.server, &self.client, verb)).await;
                 self.reply(&reply);
             }
         }
+        Ok(())
     }
 
-    async fn join_writes(&mut self, command: &'static Command, item: Item) {
+    async fn join_writes(&mut self, command: &'static Command, item: Item) -> io::Result<()> {
         if !matches!(self.run, Run::Writes(_)) {
-            self.flush().await;
+            self.flush().await?;
             self.run = Run::Writes(Writes::default());
         }
-        let Run::Writes(writes) = &mut self.run else { return };
+        let Run::Writes(writes) = &mut self.run else { return Ok(()) };
         writes.push(command, item);
-        if writes.is_full() {
-            self.flush().await;
-        }
+        if writes.is_full() { self.flush().await } else { Ok(()) }
     }
 
-    async fn join_reads(&mut self, query: Query) {
+    async fn join_reads(&mut self, query: Query) -> io::Result<()> {
         if !matches!(self.run, Run::Reads(_)) {
-            self.flush().await;
-            self.run = Run::Reads(Vec::with_capacity(RUN_USUAL));
+            self.flush().await?;
+            self.run = Run::Reads(Reads::default());
         }
-        let Run::Reads(queries) = &mut self.run else { return };
-        queries.push(query);
-        if queries.len() >= RUN_COMMANDS_MAX {
-            self.flush().await;
-        }
+        let Run::Reads(reads) = &mut self.run else { return Ok(()) };
+        reads.push(query);
+        if reads.is_full() { self.flush().await } else { Ok(()) }
     }
 
-    async fn flush(&mut self) {
-        self.flush_as(self.session.protocol()).await;
+    async fn flush(&mut self) -> io::Result<()> {
+        self.flush_as(self.session.protocol()).await
     }
 
     /// Carries out the requests gathered so far and encodes their replies.
-    async fn flush_as(&mut self, protocol: Protocol) {
+    async fn flush_as(&mut self, protocol: Protocol) -> io::Result<()> {
         match std::mem::replace(&mut self.run, Run::Empty) {
-            Run::Empty => {}
-            Run::Writes(writes) => self.write_run(writes, protocol).await,
-            Run::Reads(queries) => self.read_run(&queries, protocol).await,
+            Run::Empty => Ok(()),
+            Run::Writes(writes) => {
+                self.write_run(writes, protocol).await;
+                Ok(())
+            }
+            Run::Reads(reads) => self.read_run(&reads.queries, protocol).await,
         }
     }
 
@@ -266,20 +285,46 @@ impl Connection {
         }
     }
 
-    async fn read_run(&mut self, queries: &[Query], protocol: Protocol) {
-        let replica = self.server.replica.load_full();
-        let Self { server, output, .. } = self;
+    async fn read_run(&mut self, queries: &[Query], protocol: Protocol) -> io::Result<()> {
         let begun = now();
-        reads::run(&replica, &server.telemetry, queries, |query, reply| {
-            if reply.is_error() {
-                server.telemetry.failed(query.command.id);
+        let mut rest = queries;
+        while !rest.is_empty() {
+            let (answered, left_out) = self.read_some(rest, protocol).await;
+            rest = rest.get(answered..).unwrap_or_default();
+            // No room for the reply to the next one: those before it must be taken first.
+            if left_out > 0 && !self.wire.make_room(left_out).await? {
+                self.encode(&Reply::Error(no_room()), protocol);
+                rest = rest.get(1..).unwrap_or_default();
             }
-            encode(server, reply, protocol, output);
-        })
-        .await;
+        }
         let each = begun.elapsed() / queries.len().max(1) as u32;
         let commands: Vec<_> = queries.iter().map(|query| query.command).collect();
         self.account_run(&commands, each, |at| queries.get(at).map(|query| query.request.clone()));
+        Ok(())
+    }
+
+    /// Answers queries until there is no room for a reply; how many, and the size of the reply
+    /// that was left out.
+    async fn read_some(&mut self, queries: &[Query], protocol: Protocol) -> (usize, usize) {
+        let replica = self.server.replica.load_full();
+        let Self { server, wire, .. } = self;
+        let (mut answered, mut left_out) = (0, 0);
+        reads::run(&replica, &server.telemetry, queries, |query, reply| {
+            let start = wire.output.len();
+            encode(server, reply, protocol, &mut wire.output);
+            let end = wire.output.len();
+            if !wire.admit(start) {
+                left_out = end - start;
+                return false;
+            }
+            if reply.is_error() {
+                server.telemetry.failed(query.command.id);
+            }
+            answered += 1;
+            true
+        })
+        .await;
+        (answered, left_out)
     }
 
     async fn exec(&mut self, exec: Exec) -> Reply {
@@ -348,33 +393,7 @@ impl Connection {
     }
 
     fn encode(&mut self, reply: &Reply, protocol: Protocol) {
-        encode(&self.server, reply, protocol, &mut self.output);
-    }
-
-    /// Writes what is ready. A client that does not read holds up itself alone, for a while.
-    async fn write_out(&mut self) -> io::Result<()> {
-        let limit = self.server.config.now().server.output_limits.normal;
-        let is_over = |limit: usize| limit > 0 && self.output.len() > limit;
-        if is_over(limit.hard.as_usize()) {
-            return Err(self.give_up("output buffer limit"));
-        }
-        let is_soft = is_over(limit.soft.as_usize());
-        let patience = if is_soft { limit.soft_s.duration() } else { STALL_MAX };
-        let write = self.stream.write_all(&self.output);
-        match tokio::time::timeout(patience, write).await {
-            Ok(written) => written?,
-            Err(_) => return Err(self.give_up("replies are not read")),
-        }
-        self.server.telemetry.counters.net_output_bytes.add(self.output.len() as u64);
-        self.output.clear();
-        Ok(())
-    }
-
-    /// Says why a client that does not read its replies is disconnected.
-    fn give_up(&self, reason: &'static str) -> io::Error {
-        self.server.telemetry.counters.output_limit_disconnections.increment();
-        tracing::warn!(client = %self.client.describe(), "closed: {reason}");
-        io::Error::other(reason)
+        encode(&self.server, reply, protocol, &mut self.wire.output);
     }
 }
 
@@ -385,17 +404,9 @@ fn encode(server: &Server, reply: &Reply, protocol: Protocol, output: &mut Bytes
     resp::encode(reply, protocol, output);
 }
 
-/// Room for a run of reads that is not unusually long.
-const RUN_USUAL: usize = 16;
-
-/// How long a client may leave its replies unread while more of them wait.
-const STALL_MAX: Duration = Duration::from_secs(60);
-
-async fn silent_for(limit: Duration) {
-    if limit.is_zero() {
-        return std::future::pending().await;
-    }
-    tokio::time::sleep(limit).await;
+/// What a request or its reply hears that found no room in time.
+fn no_room() -> ReplyError {
+    ReplyError::Busy("clients hold too much: limits.clients_bytes_max".into())
 }
 
 fn decoder(server: &Server) -> Decoder {

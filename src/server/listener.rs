@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ fn welcome(server: &Arc<Server>, stream: TcpStream, address: SocketAddr) {
         return;
     }
     let Ok(local_address) = stream.local_addr() else { return };
-    let client = server.clients.add(address, local_address);
+    let client = server.clients.add(address, local_address, stream.as_raw_fd());
     tokio::spawn(Connection::new(Arc::clone(server), stream, client).run());
 }
 

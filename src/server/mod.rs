@@ -7,9 +7,10 @@
 //! Invariants
 //! * Replies leave in the order of the requests.
 //! * A write's reply leaves after it was applied; a read's after a barrier begun after it arrived.
-//! * What a connection holds is bounded: input, one turn's replies, one hand-over.
+//! * What connections hold is bounded, for all of them together (`budget`).
 
 mod admin;
+mod budget;
 mod clients;
 mod connection;
 mod limits;
@@ -17,6 +18,7 @@ mod listener;
 mod pause;
 mod reads;
 mod replica;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,6 +32,7 @@ use crate::session::Gatekeeper;
 use crate::telemetry::Metrics;
 
 pub use admin::{Blocked, MemoryMarks, Saves, SlowLog};
+pub use budget::Budget;
 pub use clients::{Client, Clients};
 pub use listener::{bind, serve};
 pub use pause::Pause;
@@ -44,6 +47,8 @@ pub struct Server {
     pub config: Live,
     /// The connections.
     pub clients: Clients,
+    /// What they hold together.
+    pub budget: Arc<Budget>,
     /// Counters and histograms.
     pub telemetry: Arc<Metrics>,
     /// The replica; another one after REPLICAOF.
@@ -76,6 +81,7 @@ impl Server {
         let slowlog = SlowLog::new(&config);
         let run_id: [u8; 20] = rand::random();
         Self {
+            budget: Budget::new(config.clone()),
             config,
             clients: Clients::default(),
             telemetry,
@@ -108,6 +114,10 @@ impl Gatekeeper for Server {
         let config = self.config.config();
         let right = config.server.password.as_bytes();
         user == b"default" && (right.is_empty() || same_secret(right, password))
+    }
+
+    fn transaction_bytes_max(&self) -> usize {
+        self.config.now().raft.entry_bytes_max.as_usize()
     }
 
     fn role(&self) -> &'static str {

@@ -18,12 +18,13 @@ use crate::telemetry::Metrics;
 /// By log time alone, whatever the clock says.
 const LOG_TIME: u64 = 0;
 
-/// Answers the queries in their order, all behind one barrier.
+/// Answers the queries in their order, all behind one barrier, until one of the replies is not
+/// accepted.
 pub async fn run(
     replica: &Replica,
     telemetry: &Metrics,
     queries: &[Query],
-    mut reply: impl FnMut(&Query, &Reply),
+    mut reply: impl FnMut(&Query, &Reply) -> bool,
 ) {
     let begun = now();
     let confirmed = barrier(replica).await;
@@ -31,13 +32,17 @@ pub async fn run(
     telemetry.read.barrier.record(read - begun);
     if let Err(error) = confirmed {
         let error = Reply::Error(error);
-        return queries.iter().for_each(|query| reply(query, &error));
+        queries.iter().all(|query| reply(query, &error));
+        return;
     }
-    let answered = answer(replica, queries, wall_clock_ms(), telemetry, &mut reply);
-    if let Some(rest) = queries.get(answered..).filter(|rest| !rest.is_empty()) {
+    if let Some(late) = answer(replica, queries, wall_clock_ms(), telemetry, &mut reply) {
+        let rest = queries.get(late..).unwrap_or_default();
         match push_time(replica).await {
             Ok(()) => drop(answer(replica, rest, LOG_TIME, telemetry, &mut reply)),
-            Err(error) => rest.iter().for_each(|query| reply(query, &Reply::Error(error.clone()))),
+            Err(error) => {
+                let error = Reply::Error(error);
+                rest.iter().all(|query| reply(query, &error));
+            }
         }
     }
     let end = now();
@@ -93,14 +98,15 @@ fn unreadable(error: &ReadError) -> ReplyError {
     ReplyError::Raw(format!("CLUSTERDOWN cannot read: {error}"))
 }
 
-/// Answers queries until one of them needs log time to be pushed; returns how many it answered.
+/// Answers queries until one of the replies is not accepted, or one of the queries needs log time
+/// to be pushed; returns which one.
 fn answer(
     replica: &Replica,
     queries: &[Query],
     clock: u64,
     telemetry: &Metrics,
-    reply: &mut impl FnMut(&Query, &Reply),
-) -> usize {
+    reply: &mut impl FnMut(&Query, &Reply) -> bool,
+) -> Option<usize> {
     let store = replica.current.load();
     let seed: u64 = rand::random();
     let mut answered = 0;
@@ -109,16 +115,18 @@ fn answer(
         for query in run {
             let answer = answer_one(&view, query, seed.wrapping_add(answered as u64));
             if view.needs_time() {
-                return answered;
+                return Some(answered);
             }
-            reply(query, &answer);
+            if !reply(query, &answer) {
+                return None;
+            }
             answered += 1;
         }
         let Lookups { hits, misses } = view.lookups();
         telemetry.counters.keyspace_hits.add(hits);
         telemetry.counters.keyspace_misses.add(misses);
     }
-    answered
+    None
 }
 
 fn answer_one(view: &View<'_>, query: &Query, seed: u64) -> Reply {

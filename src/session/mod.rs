@@ -49,12 +49,19 @@ pub struct Query {
     pub db: u32,
 }
 
+/// What a request takes in memory.
+pub fn bytes_of(request: &[Bytes]) -> usize {
+    request.iter().map(|word| word.len() + size_of::<Bytes>()).sum()
+}
+
 /// What a session must know of its node: who may connect, and what to say to them.
 pub trait Gatekeeper {
     /// Whether a fresh connection must authenticate.
     fn requires_password(&self) -> bool;
     /// Whether these credentials are right.
     fn admits(&self, user: &[u8], password: &[u8]) -> bool;
+    /// What the requests of a transaction may take together.
+    fn transaction_bytes_max(&self) -> usize;
     /// The node's role in Redis's words, for HELLO.
     fn role(&self) -> &'static str;
 }
@@ -111,6 +118,17 @@ impl Session {
         self.transaction.as_ref().map(Transaction::len)
     }
 
+    /// What it keeps of requests that were carried out: those that EXEC will, and what it watches.
+    pub fn kept_bytes(&self) -> usize {
+        let watched: usize = self.watches.iter().map(|w| w.key.len() + size_of::<Watch>()).sum();
+        watched + self.transaction.as_ref().map_or(0, Transaction::bytes)
+    }
+
+    /// A refusal of a request that was not even looked at.
+    pub fn refuse(&mut self, error: ReplyError) -> Plan {
+        Plan::Reply(Reply::Error(self.spoil(false, error)))
+    }
+
     /// Whether the reply of the request just planned is sent.
     pub fn takes_reply(&mut self) -> bool {
         match self.reply_mode {
@@ -156,7 +174,7 @@ impl Session {
         }
         self.client.note_command(command, self.db);
         if self.transaction.is_some() && !command.is_immediate() {
-            return self.queue(command, request);
+            return self.queue(command, request, gate.transaction_bytes_max());
         }
         self.plan_now(command, request, gate)
     }

@@ -6,13 +6,14 @@
 use proto::log::v1::{Item, Request as LogRequest};
 use resp::{Reply, ReplyError, Request};
 
-use super::{Plan, Session, selects};
+use super::{Plan, Session, bytes_of, selects};
 use crate::commands::{Command, Handler};
 
 /// Requests queued since MULTI.
 #[derive(Debug, Default)]
 pub struct Transaction {
     queue: Vec<(&'static Command, Request)>,
+    bytes: usize,
     /// A request was refused, so EXEC will be.
     spoiled: bool,
 }
@@ -45,10 +46,38 @@ impl Transaction {
         self.queue.len()
     }
 
+    /// Queues a request, unless EXEC will be refused anyway.
+    fn push(
+        &mut self,
+        command: &'static Command,
+        request: Request,
+        bytes_max: usize,
+    ) -> Result<(), ReplyError> {
+        if self.spoiled {
+            return Ok(());
+        }
+        let bytes = self.bytes + bytes_of(&request);
+        if bytes > bytes_max {
+            return Err(ReplyError::Raw("ERR the transaction is too large for the log".into()));
+        }
+        self.bytes = bytes;
+        self.queue.push((command, request));
+        Ok(())
+    }
+
+    /// What the queued requests take in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes note of a refused request.
     pub fn spoil(&mut self, error: &ReplyError) {
         let harmless = matches!(error, ReplyError::NestedMulti | ReplyError::WatchInsideMulti);
-        self.spoiled |= !harmless;
+        if !harmless {
+            self.spoiled = true;
+            self.queue = Vec::new();
+            self.bytes = 0;
+        }
     }
 }
 
@@ -65,12 +94,13 @@ impl Session {
         &mut self,
         command: &'static Command,
         request: Request,
+        bytes_max: usize,
     ) -> Result<Plan, ReplyError> {
         if command.is_refused_in_multi() {
             return Err(ReplyError::NotInMulti);
         }
         if let Some(transaction) = &mut self.transaction {
-            transaction.queue.push((command, request));
+            transaction.push(command, request, bytes_max)?;
         }
         Ok(Plan::Reply(Reply::Simple("QUEUED".into())))
     }
