@@ -222,3 +222,38 @@ fn a_disk_filled_by_the_log_costs_nothing_acknowledged() {
 fn a_disk_filled_by_snapshots_costs_nothing_acknowledged() {
     fill_and_make_room(SETTINGS);
 }
+
+/// Where [`holds_a_disk`] is to mount one.
+const HELD_IN: &str = "TALUS_TEST_DISK_HELD_IN";
+
+#[test]
+#[ignore = "it is killed by the test below"]
+fn holds_a_disk() {
+    let Some(dir) = std::env::var_os(HELD_IN).map(PathBuf::from) else { return };
+    let _disk = Disk::new(&dir, "held", 8);
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn a_killed_test_leaves_no_disk_behind() {
+    let Some(dir) = dir_for_disks() else { return };
+    let mount = dir.path().join("held");
+    let is_mounted = || {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        mounts.contains(&format!(" {} ", mount.display()))
+    };
+    let wait_for = |mounted: bool| {
+        let begun = Instant::now();
+        while is_mounted() != mounted {
+            assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 s: {mounted}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+    test.args(["--exact", "holds_a_disk", "--ignored"]).env(HELD_IN, dir.path());
+    let mut test = test.stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_for(true);
+    test.kill().unwrap();
+    test.wait().unwrap();
+    wait_for(false);
+}

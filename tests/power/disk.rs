@@ -4,8 +4,9 @@
 //! fsynced is gone, and every later write and fsync fails. Debian's own programs do it, as the
 //! call behind it is unsafe in Rust.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nothing becomes durable by luck: neither by the journal's timer nor by a rename.
@@ -17,10 +18,14 @@ const CUT: &str = r#"
     for (@dirs) { my $flags = pack "L", 2; ioctl $_, 0x8004587d, $flags or die "ioctl: $!" }
 "#;
 
+/// Unmounts when its input ends: when the disk is dropped, or the test is killed in whatever way.
+const GUARD: &str = r#"cat; umount --lazy "$0"; rm -f "$1""#;
+
 /// A small disk. Dropping it unmounts it; whoever uses it must have ended before.
 pub struct Disk {
     image: PathBuf,
     mount: PathBuf,
+    guard: Child,
 }
 
 /// What this machine lacks to have such disks.
@@ -46,10 +51,12 @@ fn may_mount() -> bool {
 impl Disk {
     /// A new one, mounted below `dir`.
     pub fn new(dir: &Path, name: &str, megabytes: u64) -> Self {
-        let disk = Self { image: dir.join(format!("{name}.ext4")), mount: dir.join(name) };
-        std::fs::create_dir(&disk.mount).unwrap();
-        std::fs::File::create(&disk.image).unwrap().set_len(megabytes << 20).unwrap();
-        insist(command("mkfs.ext4").args(["-q", "-F", "-m", "0", "-b", "4096"]).arg(&disk.image));
+        let (image, mount) = (dir.join(format!("{name}.ext4")), dir.join(name));
+        std::fs::create_dir(&mount).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(megabytes << 20).unwrap();
+        insist(command("mkfs.ext4").args(["-q", "-F", "-m", "0", "-b", "4096"]).arg(&image));
+        let guard = guard(&mount, &image);
+        let disk = Self { image, mount, guard };
         disk.mount();
         disk
     }
@@ -77,11 +84,16 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let unmounted = patiently(command("umount").arg(&self.mount));
-        if !unmounted.status.success() {
-            let _ = command("umount").arg("--lazy").arg(&self.mount).output();
-        }
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
     }
+}
+
+/// In a process group of its own: what interrupts the test does not interrupt the guard.
+fn guard(mount: &Path, image: &Path) -> Child {
+    let mut guard = command("sh");
+    guard.args(["-c", GUARD]).args([mount, image]).process_group(0);
+    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// A path of its own, as not every user's has the programs of root.
