@@ -1,8 +1,10 @@
 //! The leader's packer: batches of all nodes become log entries.
 //!
 //! The price of consensus is per entry, not per command. While an entry is on its way, everything
-//! that arrives is gathered into the next one. Where that takes long, as between distant places,
-//! nothing waits for longer than [`GATHER_MAX`], and several entries are on their way at once.
+//! that arrives is gathered into the next one; and whoever was just answered gets a turn to ask
+//! again, or two halves of the clients would wait for each other's entries. Where that takes long,
+//! as between distant places, nothing waits for longer than [`GATHER_MAX`], and several entries are
+//! on their way at once.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Weak};
@@ -194,7 +196,11 @@ impl Packer {
             // Submitted here and now, under the lock: that keeps the order.
             let outcome = self.inner.consensus.write(entry);
             let packer = self.clone();
-            self.inner.runtime.spawn(async move { packer.finish(outcome.await, waiters) });
+            self.inner.runtime.spawn(async move {
+                answer(outcome.await, waiters);
+                tokio::task::yield_now().await;
+                packer.next();
+            });
         }
     }
 
@@ -212,20 +218,21 @@ impl Packer {
         });
     }
 
-    fn finish(&self, outcome: Result<Outcome, WriteError>, waiters: Vec<Done>) {
-        {
-            let mut state = self.inner.state.lock();
-            state.in_flight -= 1;
-            self.pump(&mut state);
-        }
-        match outcome {
-            Ok(outcomes) => {
-                for (done, outcome) in waiters.into_iter().zip(outcomes) {
-                    done.applied(outcome);
-                }
+    fn next(&self) {
+        let mut state = self.inner.state.lock();
+        state.in_flight -= 1;
+        self.pump(&mut state);
+    }
+}
+
+fn answer(outcome: Result<Outcome, WriteError>, waiters: Vec<Done>) {
+    match outcome {
+        Ok(outcomes) => {
+            for (done, outcome) in waiters.into_iter().zip(outcomes) {
+                done.applied(outcome);
             }
-            Err(error) => waiters.into_iter().for_each(|done| done.tell(verdict_of(&error))),
         }
+        Err(error) => waiters.into_iter().for_each(|done| done.tell(verdict_of(&error))),
     }
 }
 
