@@ -230,3 +230,29 @@ fn what_a_client_holds_is_listed() {
         number("fd=") > 0 && number("multi-mem=") >= 5000 && number("tot-mem=") > 5000
     });
 }
+
+#[test]
+fn what_a_browser_was_made_to_send_is_not_carried_out() {
+    let (_dir, node) = node(&[]);
+    for head in ["POST / HTTP/1.1\r\n", "hOsT: 127.0.0.1\r\n"] {
+        let mut raw = Raw::open(&node);
+        raw.send(format!("{head}SET attacked 1\r\n").as_bytes());
+        assert_eq!(raw.line(), "", "it is answered");
+    }
+    assert_eq!(node.ask(&["EXISTS", "attacked"]), Reply::Integer(0));
+    assert_eq!(node.log().matches("SECURITY ATTACK").count(), 2);
+}
+
+#[test]
+fn no_time_for_keepalive_that_redis_takes_keeps_clients_out() {
+    let (_dir, node) = node(&[]);
+    assert_eq!(node.ask(&["CONFIG", "SET", "tcp-keepalive", "2147483647"]), Reply::OK);
+    assert_eq!(node.ask(&["PING"]), Reply::simple("PONG"));
+}
+
+#[test]
+fn a_node_that_is_told_to_stop_says_so() {
+    let (_dir, mut node) = node(&[]);
+    assert_eq!(node.stop(), Some(0));
+    assert!(node.log().contains("SIGTERM: "), "{}", node.log());
+}

@@ -65,6 +65,12 @@ fn stopping() -> ReplyError {
     ReplyError::Raw("ERR this node is stopping".into())
 }
 
+fn say(reason: &str) {
+    tracing::info!(
+        "{reason}: handing leadership over if there is whom to, then closing log and data"
+    );
+}
+
 /// Carries requests out until the node is to stop.
 pub(super) async fn run(
     server: &Arc<Server>,
@@ -79,11 +85,11 @@ pub(super) async fn run(
     loop {
         let request = tokio::select! {
             request = requests.recv() => request,
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
+            _ = terminate.recv() => return say("SIGTERM"),
+            _ = interrupt.recv() => return say("SIGINT"),
         };
         match request {
-            None | Some(Request::Shutdown) => return,
+            None | Some(Request::Shutdown) => return say("SHUTDOWN"),
             Some(Request::ReplicaOf(host, port, answer)) => {
                 let _ = answer.send(parts.follow(server, &host, port).await);
             }

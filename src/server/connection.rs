@@ -155,6 +155,9 @@ impl Connection {
     async fn request(&mut self, request: Request) -> io::Result<()> {
         let protocol = self.session.protocol();
         let begun = now();
+        if is_http(&request) {
+            return self.refuse_http().await;
+        }
         let plan = self.plan(request).await?;
         self.decoder.set_authenticated(self.session.is_authenticated());
         let is_heard = self.session.takes_reply();
@@ -173,6 +176,16 @@ impl Connection {
             self.note_if_slow(command, &request, took);
         }
         if self.wire.output.len() >= WRITE_BYTES { self.wire.push().await } else { Ok(()) }
+    }
+
+    /// As Redis does: a page in a browser may make it send requests here, in the body of a POST.
+    async fn refuse_http(&mut self) -> io::Result<()> {
+        self.closing = true;
+        tracing::warn!(
+            client = %self.client.describe(),
+            "closed: possible SECURITY ATTACK: it sends POST or Host: of HTTP"
+        );
+        self.flush().await
     }
 
     /// A request without words is one that was dropped for want of room.
@@ -402,6 +415,12 @@ fn encode(server: &Server, reply: &Reply, protocol: Protocol, output: &mut Bytes
         server.telemetry.error(&error.to_string());
     }
     resp::encode(reply, protocol, output);
+}
+
+/// Whether this is no request of Redis's, but a line of one of HTTP.
+fn is_http(request: &[Bytes]) -> bool {
+    let is = |name: &[u8]| request.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
+    is(b"POST") || is(b"Host:")
 }
 
 /// What a request or its reply hears that found no room in time.

@@ -84,7 +84,7 @@ async fn refuse(mut stream: TcpStream, reason: &'static str) {
 
 fn configure(server: &Server, stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let idle = server.config.config().server.keepalive_s.duration();
+    let idle = server.config.config().server.keepalive_s.duration().min(KEEPALIVE_MAX);
     if !idle.is_zero() {
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(idle / 3 + MINIMUM);
         SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
@@ -92,5 +92,7 @@ fn configure(server: &Server, stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// The longest time that Linux takes; Redis's setting takes longer ones.
+const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
 /// Keeps the probes' interval above zero.
 const MINIMUM: Duration = Duration::from_secs(1);
