@@ -4,7 +4,7 @@
 //! [`StateMachine`]; what is above sees neither terms of openraft nor its types.
 //!
 //! ```text
-//! write → queue of consensus → log (fsync) ∥ followers → committed → the shard's thread → reply
+//! write → queue of consensus → log (fsync) ∥ followers → committed → applied → reply
 //! read  → barrier (shared round: which index?) → applied here → read
 //! ```
 //!

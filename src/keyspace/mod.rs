@@ -1,6 +1,6 @@
 //! The keyspace: what the log is applied to.
 //!
-//! Entries are applied one after another, on one thread. That is why no command takes a lock.
+//! Entries are applied one after another, never two at once. That is why no command takes a lock.
 //! Readers see the state between two applies, through [`storage::View`].
 //!
 //! Invariants
