@@ -139,6 +139,8 @@ fn a_learner_that_is_waited_for_holds_nobody_up() {
 fn a_leader_steps_down_and_goes_when_it_is_told_to() {
     let mut cluster = Cluster::start(3);
     let load = Load::start(&cluster.addresses(), "g");
+    // Until it has seen that it votes, a node that joined asks for its vote.
+    settle();
     for through in [0, 1] {
         // Asked of itself, or of a follower.
         let leader = cluster.await_leader();

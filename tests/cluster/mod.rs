@@ -124,6 +124,18 @@ impl Node {
     pub fn freeze(&mut self) {
         self.signal(Signal::STOP);
         self.frozen = true;
+        // The signal only asks for it: until a thread has taken it, all go on.
+        while !self.threads_have_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn threads_have_stopped(&self) -> bool {
+        let pid = self.pid().as_raw_nonzero();
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        let mut states = threads.map(|thread| std::fs::read_to_string(thread.path().join("stat")));
+        // The state comes after the name, which is in brackets.
+        states.all(|stat| stat.is_ok_and(|s| s.rsplit(')').next().unwrap().starts_with(" T")))
     }
 
     /// kill -CONT.
