@@ -1,9 +1,10 @@
 //! What may be asked of a running node as a whole: follow another, leave, stop.
 
+use std::io;
 use std::sync::Arc;
 
 use resp::ReplyError;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use super::parts::Parts;
@@ -71,17 +72,27 @@ fn say(reason: &str) {
     );
 }
 
+/// The signals that ask a node to stop in good order. Until they are listened to, they end it.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn listen() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
 /// Carries requests out until the node is to stop.
 pub(super) async fn run(
     server: &Arc<Server>,
     parts: &Parts,
     mut requests: mpsc::Receiver<Request>,
+    signals: Signals,
 ) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
+    let Signals { mut terminate, mut interrupt } = signals;
     loop {
         let request = tokio::select! {
             request = requests.recv() => request,

@@ -97,6 +97,9 @@ async fn serve(live: Live) -> Result<(), Failure> {
     tokio::spawn(sweep::run(Arc::clone(&server)));
     tokio::spawn(status::observe(Arc::clone(&server)));
     tokio::spawn(telemetry::rates::follow(Arc::clone(&server.telemetry)));
+    // Before the first client can see that the node is there.
+    let signals = control::Signals::listen()
+        .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
     for listener in sockets.resp {
         tokio::spawn(server::serve(Arc::clone(&server), listener));
     }
@@ -105,7 +108,7 @@ async fn serve(live: Live) -> Result<(), Failure> {
     status::announce(&server, begun.elapsed(), &sockets.addresses).await;
     tokio::spawn(join::become_voter(Arc::clone(&server)));
     tokio::spawn(removal::watch(Arc::clone(&server)));
-    control::run(&server, &parts, requests).await;
+    control::run(&server, &parts, requests, signals).await;
     stop.send_replace(true);
     status::stop(&server, &parts).await;
     let _ = tokio::time::timeout(Duration::from_secs(2), http).await;
