@@ -8,7 +8,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -63,8 +63,7 @@ impl<S: StateMachine> Adapter<S> {
     async fn hand_over(&mut self, batch: &mut Batch<S>) -> io::Result<()> {
         let Some(last) = batch.last.take() else { return Ok(()) };
         let record = Applied { last, membership: self.membership.clone() }.encode();
-        let Batch { entries, responders, proposed, bytes, .. } = std::mem::take(batch);
-        proposed.into_iter().for_each(|took| (self.on_stage)(Stage::Replicate, took));
+        let Batch { entries, responders, bytes, .. } = std::mem::take(batch);
         let chunk = Chunk { entries, responders, record, since: Instant::now() };
         let rest = match bytes <= IN_PLACE_BYTES_MAX {
             true => self.worker.apply_in_place(chunk),
@@ -81,21 +80,13 @@ impl<S: StateMachine> Adapter<S> {
 struct Batch<S: StateMachine> {
     entries: Vec<Committed>,
     responders: Vec<Option<openraft::storage::ApplyResponder<Types<S>>>>,
-    /// How long ago those were proposed that this node proposed.
-    proposed: Vec<Duration>,
     bytes: usize,
     last: Option<LogId>,
 }
 
 impl<S: StateMachine> Default for Batch<S> {
     fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            responders: Vec::new(),
-            proposed: Vec::new(),
-            bytes: 0,
-            last: None,
-        }
+        Self { entries: Vec::new(), responders: Vec::new(), bytes: 0, last: None }
     }
 }
 
@@ -103,7 +94,6 @@ impl<S: StateMachine> Batch<S> {
     fn push(&mut self, (entry, responder): EntryResponder<Types<S>>) {
         self.bytes += convert::entry_size(&entry);
         self.last = Some(entry.log_id);
-        self.proposed.extend(convert::since_proposal(&entry));
         self.entries.push(committed(entry));
         self.responders.push(responder);
     }
@@ -139,6 +129,9 @@ impl<S: StateMachine> RaftStateMachine<Types<S>> for Adapter<S> {
             let (entry, responder) = entry?;
             if let Payload::Membership(membership) = &entry.payload {
                 self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+            }
+            if let Some(took) = convert::since_proposal(&entry) {
+                (self.on_stage)(Stage::Replicate, took);
             }
             batch.push((entry, responder));
             if batch.entries.len() >= self.entries_max || batch.bytes >= self.bytes_max {
