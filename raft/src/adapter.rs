@@ -66,7 +66,7 @@ impl<S: StateMachine> Adapter<S> {
         let Batch { entries, responders, bytes, .. } = std::mem::take(batch);
         let chunk = Chunk { entries, responders, record, since: Instant::now() };
         let rest = match bytes <= IN_PLACE_BYTES_MAX {
-            true => self.worker.apply_in_place(chunk),
+            true => self.worker.apply_in_place(chunk)?,
             false => Some(chunk),
         };
         match rest {

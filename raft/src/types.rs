@@ -163,7 +163,8 @@ impl<S: StateMachine> RaftTypeConfig for Types<S> {
     type ErrorSource = BoxedErrorSource;
 }
 
-/// Takes the result of a write, and when there was one, to whoever waits for it. A dropped one leaves the outcome unknown.
+/// Takes the result of a write, and when there was one, to whoever waits for it. A dropped one
+/// leaves the outcome unknown.
 pub struct Responder<T>(pub(crate) oneshot::Sender<(T, Instant)>);
 
 impl<S: StateMachine, T: Send + 'static> openraft::raft::responder::Responder<Types<S>, T>

@@ -180,7 +180,8 @@ impl<S: StateMachine> Worker<S> {
             jobs,
         };
         std::thread::Builder::new().name(name).spawn(move || {
-            guarded(&on_fault, || run(&applier, queue, &waiting));
+            // The node was told of a fault; consensus finds the queue closed.
+            let _ = guarded(&on_fault, || run(&applier, queue, &waiting));
             drop(applier);
             let _ = ended.send(());
         })?;
@@ -195,17 +196,20 @@ impl<S: StateMachine> Worker<S> {
 
     /// Applies a chunk here and now if the thread is idle and nothing has to be waited for: that
     /// saves a hand-over. Otherwise the chunk comes back.
-    pub fn apply_in_place(&self, chunk: Chunk<S>) -> Option<Chunk<S>> {
+    ///
+    /// # Errors
+    /// After a fault, of which the node was told: nothing may be applied any more.
+    pub fn apply_in_place(&self, chunk: Chunk<S>) -> io::Result<Option<Chunk<S>>> {
         // Only this side adds, so nothing can overtake: what was sent is done.
         if self.waiting.load(Ordering::Acquire) > 0 {
-            return Some(chunk);
+            return Ok(Some(chunk));
         }
-        let Some(mut applier) = self.applier.try_lock() else { return Some(chunk) };
+        let Some(mut applier) = self.applier.try_lock() else { return Ok(Some(chunk)) };
         if !chunk.last().is_some_and(|last| applier.is_ready(last)) {
-            return Some(chunk);
+            return Ok(Some(chunk));
         }
-        guarded(&self.on_fault, || applier.apply(chunk));
-        None
+        guarded(&self.on_fault, || applier.apply(chunk))?;
+        Ok(None)
     }
 }
 
@@ -223,12 +227,13 @@ fn run<S: StateMachine>(
 }
 
 /// Makes an error or a panic a fault of the node.
-fn guarded(on_fault: &OnFault, work: impl FnOnce() -> io::Result<()>) {
+fn guarded(on_fault: &OnFault, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => on_fault(&format!("the state machine failed: {error}")),
         Err(_) => on_fault("the state machine panicked"),
     }
+    Err(stopped())
 }
 
 pub(crate) fn stopped() -> io::Error {
