@@ -363,17 +363,11 @@ impl<S: StateMachine> Inner<S> {
 
     /// Waits until a member may vote: it can be given a vote and, unless forced, has caught up.
     async fn ready_to_vote(&self, id: NodeId, force: bool) -> Result<()> {
-        check_candidate(&self.leading()?, id, force)?;
-        if force { Ok(()) } else { self.wait_caught_up(id).await }
-    }
-
-    async fn wait_caught_up(&self, id: NodeId) -> Result<()> {
-        let limit = self.options().catch_up_timeout;
         let ready = |metrics: &Metrics<S>| {
-            check_candidate(metrics, id, false)?;
-            self.check_caught_up(metrics, id)
+            check_candidate(metrics, id, force)?;
+            if force { Ok(()) } else { self.check_caught_up(metrics, id) }
         };
-        self.patiently(limit, ready).await
+        self.patiently(self.options().catch_up_timeout, ready).await
     }
 
     /// Repeats a check until it holds. A refusal that may pass counts once `limit` is over.
