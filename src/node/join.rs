@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto::node::v1::cluster_client::ClusterClient;
-use proto::node::v1::{AdminRequest, JoinRequest, NodeInfo};
+use proto::node::v1::{JoinRequest, NodeInfo};
 use raft::{ClusterId, Node, NodeId, Peers, Purpose};
 use resp::Reply;
 use serde::Deserialize;
@@ -193,18 +193,11 @@ pub(super) async fn become_voter(server: Arc<Server>) {
         let status = replica.consensus.status();
         if !replica.is_joining() || status.voters.contains(&me) {
             replica.joined();
-        } else if let Some(leader) = status.leader_node() {
-            let _ = ask_for_vote(&server, leader, me).await;
+        } else {
+            // Whatever the refusal: it asks again.
+            let _ = super::service::ask_leader(&replica, &Action::Promote { id: me }).await;
         }
         drop(replica);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-}
-
-async fn ask_for_vote(server: &Server, leader: &Node, me: NodeId) -> Result<(), tonic::Status> {
-    let replica = server.replica.load_full();
-    let channel = replica.peers.channel(leader).map_err(|e| tonic::Status::internal(e.0))?;
-    let body = serde_json::to_vec(&Action::Promote { id: me }).unwrap_or_default();
-    let request = AdminRequest { verb: "action".into(), body: body.into() };
-    ClusterClient::new(channel).admin(request).await.map(drop)
 }
