@@ -73,7 +73,7 @@ impl Backend {
 }
 
 /// How long a member may take to say how it is.
-const REPORT_MAX: Duration = Duration::from_millis(700);
+pub(super) const REPORT_MAX: Duration = Duration::from_millis(700);
 
 /// How long whoever asks for a snapshot waits for it, less than a request over HTTP may take.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(50);

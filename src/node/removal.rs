@@ -16,8 +16,6 @@ use crate::server::{Replica, Server};
 
 /// Between two rounds of asking.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long a member may take to answer.
-const ANSWER_MAX: Duration = Duration::from_millis(700);
 
 /// Looks after it for as long as the node runs.
 pub(super) async fn watch(server: Arc<Server>) {
@@ -43,10 +41,13 @@ pub(super) const HELP: &str = "to use it again, start it with --join and an empt
 
 async fn was_removed(replica: &Replica) -> bool {
     let own = replica.consensus.status();
+    if knows_of_it(&own) {
+        return true;
+    }
     let others = own.members.iter().filter(|(id, _)| **id != own.node);
     let reports = join_all(others.map(|(_, node)| ask(replica, node))).await;
     let cluster = replica.identity.cluster().to_string();
-    knows_of_it(&own) || reports.iter().flatten().any(|report| report.proves(&cluster, &own))
+    reports.iter().flatten().any(|report| report.proves(&cluster, &own))
 }
 
 /// Whether the entry that removes this node has come to it.
@@ -57,7 +58,7 @@ fn knows_of_it(own: &Status) -> bool {
 
 async fn ask(replica: &Replica, node: &Node) -> Option<Report> {
     let asked = backend::ask_remote(replica, node, 0);
-    tokio::time::timeout(ANSWER_MAX, asked).await.ok()?.ok()
+    tokio::time::timeout(backend::REPORT_MAX, asked).await.ok()?.ok()
 }
 
 impl Report {
