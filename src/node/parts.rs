@@ -87,13 +87,15 @@ impl Parts {
     /// A life goes on, unless the node is told to join another cluster than its own.
     async fn go_on(&self, life: Life) -> Result<Life, Failure> {
         life.check().map_err(data_failure)?;
-        let addresses = &self.live.config().node.join.0;
         // After REPLICAOF the setting is what the node's first life was told.
         if life.number() > 1 {
             return Ok(life);
         }
-        let own = life.identity.cluster();
-        let Some((address, other)) = join::other_cluster(addresses, own).await else {
+        let (own, resp) = (life.identity.cluster(), self.own_node(false).resp);
+        let mut others = self.live.config().node.join.0.clone();
+        // Where nobody answers yet.
+        others.retain(|address| *address != resp);
+        let Some((address, other)) = join::other_cluster(&others, own).await else {
             return Ok(life);
         };
         let path = self.data.path().display();
