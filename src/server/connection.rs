@@ -285,7 +285,8 @@ impl Connection {
             }
         }
         let words = |item: &'_ Item| item.requests.first().map(|request| request.args.clone());
-        self.account_run(&writes.commands, each, |at| writes.items.get(at).and_then(words));
+        let commands = writes.commands.iter().copied();
+        self.account_run(commands, each, |at| writes.items.get(at).and_then(words));
     }
 
     async fn write(&mut self, items: &[Item]) -> Vec<Reply> {
@@ -311,8 +312,8 @@ impl Connection {
             }
         }
         let each = begun.elapsed() / queries.len().max(1) as u32;
-        let commands: Vec<_> = queries.iter().map(|query| query.command).collect();
-        self.account_run(&commands, each, |at| queries.get(at).map(|query| query.request.clone()));
+        let commands = queries.iter().map(|query| query.command);
+        self.account_run(commands, each, |at| queries.get(at).map(|query| query.request.clone()));
         Ok(())
     }
 
@@ -380,15 +381,17 @@ impl Connection {
     /// looked up only for the slow log.
     fn account_run(
         &self,
-        commands: &[&'static Command],
+        commands: impl Iterator<Item = &'static Command> + Clone,
         each: Duration,
         words: impl Fn(usize) -> Option<Request>,
     ) {
-        for same in commands.chunk_by(|one, next| one.id == next.id) {
-            self.server.telemetry.executed(same[0].id, each, same.len());
+        let mut rest = commands.clone().peekable();
+        while let Some(first) = rest.next() {
+            let more = std::iter::from_fn(|| rest.next_if(|next| next.id == first.id)).count();
+            self.server.telemetry.executed(first.id, each, 1 + more);
         }
         if self.server.slowlog.is_slow(each.as_micros() as u64) {
-            for (at, command) in commands.iter().enumerate() {
+            for (at, command) in commands.enumerate() {
                 self.note_if_slow(command, &words(at).unwrap_or_default(), each);
             }
         }
