@@ -223,19 +223,14 @@ fn a_disk_filled_by_snapshots_costs_nothing_acknowledged() {
     fill_and_make_room(SETTINGS);
 }
 
-/// Where [`holds_a_disk`] is to mount one.
-const HELD_IN: &str = "TALUS_TEST_DISK_HELD_IN";
-
-#[test]
-#[ignore = "it is killed by the test below"]
-fn holds_a_disk() {
-    let Some(dir) = std::env::var_os(HELD_IN).map(PathBuf::from) else { return };
-    let _disk = Disk::new(&dir, "held", 8);
-    std::thread::sleep(Duration::from_secs(60));
-}
-
 #[test]
 fn a_killed_test_leaves_no_disk_behind() {
+    // This test starts itself anew, to hold a disk here until it is killed.
+    const HELD_IN: &str = "TALUS_TEST_DISK_HELD_IN";
+    if let Some(dir) = std::env::var_os(HELD_IN).map(PathBuf::from) {
+        let _disk = Disk::new(&dir, "held", 8);
+        return std::thread::sleep(Duration::from_secs(60));
+    }
     let Some(dir) = dir_for_disks() else { return };
     let mount = dir.path().join("held");
     let is_mounted = || {
@@ -250,7 +245,7 @@ fn a_killed_test_leaves_no_disk_behind() {
         }
     };
     let mut test = std::process::Command::new(std::env::current_exe().unwrap());
-    test.args(["--exact", "holds_a_disk", "--ignored"]).env(HELD_IN, dir.path());
+    test.args(["--exact", "a_killed_test_leaves_no_disk_behind"]).env(HELD_IN, dir.path());
     let mut test = test.stdout(std::process::Stdio::null()).spawn().unwrap();
     wait_for(true);
     test.kill().unwrap();
