@@ -13,6 +13,8 @@ mod members;
 mod processes;
 #[path = "cluster/quorum.rs"]
 mod quorum;
+#[path = "cluster/stats.rs"]
+mod stats;
 #[path = "cluster/sync.rs"]
 mod sync;
 

@@ -381,6 +381,17 @@ impl Command {
         self.hints.contains(Hints::IMMEDIATE)
     }
 
+    /// Whether a request for it has as many words as it should.
+    ///
+    /// # Errors
+    /// Redis's error about their number.
+    pub fn check_arity(&self, request: &[Bytes]) -> std::result::Result<(), ReplyError> {
+        match self.arity.admits(request.len()) {
+            true => Ok(()),
+            false => Err(ReplyError::arity(self.name)),
+        }
+    }
+
     /// Whether it is allowed before authentication.
     pub const fn needs_no_auth(&self) -> bool {
         self.hints.contains(Hints::NO_AUTH)

@@ -41,7 +41,7 @@ pub use command::{Arity, Command, Docs, Handler, Local, Parse, Read, Sample, Wri
 pub use errors::{Error, Result};
 pub use hints::{Category, Group, Hints};
 pub use key_specs::{KeyFlags, KeySpec, Keys};
-pub use table::{all, by_id, lookup, lookup_path, names, resolve};
+pub use table::{all, by_id, find, lookup, lookup_path, names, resolve};
 pub use verbs::{AdminVerb, SessionVerb};
 
 /// How many databases a client may SELECT. Part of what the log means, hence not a setting.

@@ -154,21 +154,31 @@ pub fn by_id(id: usize) -> Option<&'static Command> {
 
 /// The row that carries out `request`, if it exists and has as many words as it should.
 pub fn resolve(request: &[Bytes]) -> Result<&'static Command, ReplyError> {
-    resolve_any(request).and_then(|command| {
-        if command.is_internal() { Err(ReplyError::unknown_command(request)) } else { Ok(command) }
-    })
+    let command = find(request)?;
+    command.check_arity(request).map(|()| command)
+}
+
+/// The command that a client's request names, whatever its arguments.
+///
+/// # Errors
+/// There is none.
+pub fn find(request: &[Bytes]) -> Result<&'static Command, ReplyError> {
+    let command = find_any(request)?;
+    if command.is_internal() { Err(ReplyError::unknown_command(request)) } else { Ok(command) }
 }
 
 /// As [`resolve`], for requests the server itself proposed.
 pub(super) fn resolve_any(request: &[Bytes]) -> Result<&'static Command, ReplyError> {
+    let command = find_any(request)?;
+    command.check_arity(request).map(|()| command)
+}
+
+fn find_any(request: &[Bytes]) -> Result<&'static Command, ReplyError> {
     let name = request.first().map(Bytes::as_ref).unwrap_or_default();
     let mut command = lookup(name).ok_or_else(|| ReplyError::unknown_command(request))?;
     if let Some(verb) = request.get(1).filter(|_| !command.subcommands.is_empty()) {
         command = subcommand(command, verb)
             .ok_or_else(|| ReplyError::unknown_subcommand(command.name, verb))?;
-    }
-    if !command.arity.admits(request.len()) {
-        return Err(ReplyError::arity(command.name));
     }
     Ok(command)
 }

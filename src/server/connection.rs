@@ -13,7 +13,7 @@ use super::limits::{FREE_BYTES, RUN_BYTES_MAX, RUN_COMMANDS_MAX, WRITE_BYTES};
 use super::wire::Wire;
 use super::{Client, Server, admin, now, reads};
 use crate::commands::Command;
-use crate::session::{Exec, Gatekeeper, LocalStep, Plan, Query, Session, bytes_of};
+use crate::session::{Ending, Exec, Gatekeeper, LocalStep, Plan, Query, Session, Spent, bytes_of};
 
 /// A client's connection.
 pub struct Connection {
@@ -170,10 +170,8 @@ impl Connection {
             self.flush().await?;
             self.wire.output.truncate(written);
         }
-        if let Some((command, request)) = self.session.take_spent() {
-            let took = begun.elapsed();
-            self.server.telemetry.executed(command.id, took, 1);
-            self.note_if_slow(command, &request, took);
+        if let Some(spent) = self.session.take_spent() {
+            self.account_spent(&spent, begun.elapsed());
         }
         if self.wire.output.len() >= WRITE_BYTES { self.wire.push().await } else { Ok(()) }
     }
@@ -342,6 +340,7 @@ impl Connection {
     }
 
     async fn exec(&mut self, exec: Exec) -> Reply {
+        let begun = now();
         let logged = match &exec.item {
             Some(item) => self.write(std::slice::from_ref(item)).await.pop(),
             None => Some(Reply::Array(Vec::new())),
@@ -355,7 +354,9 @@ impl Connection {
         for step in &exec.locals {
             local.push(self.local_step(step).await);
         }
-        exec.splice(logged, local)
+        let replies = exec.splice(logged, local);
+        self.account_exec(&exec.commands, &replies, begun.elapsed());
+        Reply::Array(replies)
     }
 
     async fn local_step(&mut self, step: &LocalStep) -> Reply {
@@ -393,6 +394,31 @@ impl Connection {
         if self.server.slowlog.is_slow(each.as_micros() as u64) {
             for (at, command) in commands.enumerate() {
                 self.note_if_slow(command, &words(at).unwrap_or_default(), each);
+            }
+        }
+    }
+
+    fn account_spent(&self, spent: &Spent, took: Duration) {
+        let Spent { command, request, ending } = spent;
+        let telemetry = &self.server.telemetry;
+        if *ending == Ending::Rejected {
+            return telemetry.rejected(command.id);
+        }
+        telemetry.executed(command.id, took, 1);
+        if *ending == Ending::Failed {
+            telemetry.failed(command.id);
+        }
+        self.note_if_slow(command, request, took);
+    }
+
+    /// Counts the requests of a transaction, of which each has taken its share of the time.
+    fn account_exec(&self, commands: &[&'static Command], replies: &[Reply], took: Duration) {
+        let telemetry = &self.server.telemetry;
+        let each = took / commands.len().max(1) as u32;
+        for (command, reply) in commands.iter().zip(replies) {
+            telemetry.executed(command.id, each, 1);
+            if reply.is_error() {
+                telemetry.failed(command.id);
             }
         }
     }

@@ -79,8 +79,26 @@ pub struct Session {
     spent: Option<Spent>,
 }
 
-/// A request that a session or the server answered by itself, for the slow log.
-pub type Spent = (&'static Command, Request);
+/// A request that is not carried out as a part of a run, for the statistics and the slow log.
+pub struct Spent {
+    /// Its command.
+    pub command: &'static Command,
+    /// All of it.
+    pub request: Request,
+    /// What became of it.
+    pub ending: Ending,
+}
+
+/// What becomes of a request, as Redis's `commandstats` tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Refused before it was looked into.
+    Rejected,
+    /// Looked into, and wrong.
+    Failed,
+    /// Answered by the session or the server.
+    Answered,
+}
 
 impl Session {
     /// A fresh session. `authenticated` is false when a password is required.
@@ -124,9 +142,10 @@ impl Session {
         watched + self.transaction.as_ref().map_or(0, Transaction::bytes)
     }
 
-    /// A refusal of a request that was not even looked at.
+    /// A refusal, which a transaction takes note of.
     pub fn refuse(&mut self, error: ReplyError) -> Plan {
-        Plan::Reply(Reply::Error(self.spoil(false, error)))
+        self.transaction.iter_mut().for_each(|transaction| transaction.spoil(&error));
+        Plan::Reply(Reply::Error(error))
     }
 
     /// Whether the reply of the request just planned is sent.
@@ -147,36 +166,51 @@ impl Session {
 
     /// Decides what a request asks for.
     pub fn plan(&mut self, request: Request, gate: &dyn Gatekeeper) -> Plan {
-        let is_exec = request.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
-        match self.try_plan(request, gate) {
-            Ok(plan) => plan,
-            Err(error) => Plan::Reply(Reply::Error(self.spoil(is_exec, error))),
+        let command = match commands::find(&request) {
+            Ok(command) => command,
+            Err(unknown) => return self.refuse(unknown),
+        };
+        if let Err(error) = self.admit(command, &request, gate) {
+            self.spent = Some(Spent { command, request, ending: Ending::Rejected });
+            return self.reject(command, error);
         }
+        self.client.note_command(command, self.db);
+        let planned = match self.transaction.is_some() && !command.is_immediate() {
+            true => self.queue(command, request, gate.transaction_bytes_max()),
+            false => self.plan_now(command, request, gate),
+        };
+        planned.unwrap_or_else(|error| self.refuse(error))
+    }
+
+    /// Whether a request may be looked into.
+    fn admit(
+        &self,
+        command: &Command,
+        request: &[Bytes],
+        gate: &dyn Gatekeeper,
+    ) -> Result<(), ReplyError> {
+        command.check_arity(request)?;
+        if !self.authenticated && gate.requires_password() && !command.needs_no_auth() {
+            return Err(ReplyError::NoAuth);
+        }
+        let queued = self.transaction.is_some() && !command.is_immediate();
+        if queued && command.is_refused_in_multi() {
+            return Err(ReplyError::NotInMulti);
+        }
+        Ok(())
     }
 
     /// A refused request ends the transaction it was meant for: at its EXEC, or at once if it was
     /// the EXEC.
-    fn spoil(&mut self, is_exec: bool, error: ReplyError) -> ReplyError {
-        if !is_exec || !matches!(error, ReplyError::Arity(_)) {
-            self.transaction.iter_mut().for_each(|transaction| transaction.spoil(&error));
-            return error;
+    fn reject(&mut self, command: &Command, error: ReplyError) -> Plan {
+        if command.name != "exec" || !matches!(error, ReplyError::Arity(_)) {
+            return self.refuse(error);
         }
         self.transaction = None;
         self.watches.clear();
         let text = error.to_string();
-        ReplyError::ExecAbortBecause(text.strip_prefix("ERR ").unwrap_or(&text).to_owned())
-    }
-
-    fn try_plan(&mut self, request: Request, gate: &dyn Gatekeeper) -> Result<Plan, ReplyError> {
-        let command = commands::resolve(&request)?;
-        if !self.authenticated && gate.requires_password() && !command.needs_no_auth() {
-            return Err(ReplyError::NoAuth);
-        }
-        self.client.note_command(command, self.db);
-        if self.transaction.is_some() && !command.is_immediate() {
-            return self.queue(command, request, gate.transaction_bytes_max());
-        }
-        self.plan_now(command, request, gate)
+        let because = text.strip_prefix("ERR ").unwrap_or(&text).to_owned();
+        Plan::Reply(Reply::Error(ReplyError::ExecAbortBecause(because)))
     }
 
     fn plan_now(
@@ -186,27 +220,25 @@ impl Session {
         gate: &dyn Gatekeeper,
     ) -> Result<Plan, ReplyError> {
         let args = &mut Args::new(command, &request);
-        let plan = match command.handler {
-            Handler::Local(answer) => Plan::Reply(answer(args)?),
+        let planned = match command.handler {
+            Handler::Local(answer) => answer(args).map(Plan::Reply),
             Handler::Read { .. } | Handler::Sample { .. } => {
                 return Ok(Plan::Read(Query { command, request, db: self.db }));
             }
-            Handler::Write { check, .. } => {
-                check(args)?;
-                return Ok(Plan::Write(command, self.item(request)));
-            }
-            Handler::Session(parse) => {
-                let verb = parse(args)?;
-                self.carry_out(verb, gate)?
-            }
-            Handler::Admin(parse) => Plan::Admin(parse(args)?),
-            Handler::Container => return Err(ReplyError::Syntax),
+            Handler::Write { check, .. } => match check(args) {
+                Ok(()) => return Ok(Plan::Write(command, self.item(request))),
+                Err(error) => Err(error),
+            },
+            Handler::Session(parse) => parse(args).and_then(|verb| self.carry_out(verb, gate)),
+            Handler::Admin(parse) => parse(args).map(Plan::Admin),
+            Handler::Container => Err(ReplyError::Syntax),
         };
-        self.spent = Some((command, request));
-        Ok(plan)
+        let ending = if planned.is_ok() { Ending::Answered } else { Ending::Failed };
+        self.spent = Some(Spent { command, request, ending });
+        planned
     }
 
-    /// The request just planned, if it is neither a read nor a write.
+    /// The request just planned, unless it joined a run of reads or writes, or a transaction.
     pub fn take_spent(&mut self) -> Option<Spent> {
         self.spent.take()
     }
@@ -218,8 +250,10 @@ impl Session {
 
     /// Plans a step of a transaction that the log did not run.
     pub fn plan_local(&mut self, step: &LocalStep, gate: &dyn Gatekeeper) -> Plan {
-        self.plan_now(step.command, step.request.clone(), gate)
-            .unwrap_or_else(|error| Plan::Reply(Reply::Error(error)))
+        let exec = self.spent.take();
+        let planned = self.plan_now(step.command, step.request.clone(), gate);
+        self.spent = exec;
+        planned.unwrap_or_else(|error| Plan::Reply(Reply::Error(error)))
     }
 
     /// Notes the version that a watched key has.

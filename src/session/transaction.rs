@@ -32,6 +32,8 @@ pub struct LocalStep {
 /// A transaction to be run.
 #[derive(Debug)]
 pub struct Exec {
+    /// The commands that were queued.
+    pub commands: Vec<&'static Command>,
     /// What goes through the log; none when nothing does.
     pub item: Option<Item>,
     /// What does not, in ascending places.
@@ -96,9 +98,6 @@ impl Session {
         request: Request,
         bytes_max: usize,
     ) -> Result<Plan, ReplyError> {
-        if command.is_refused_in_multi() {
-            return Err(ReplyError::NotInMulti);
-        }
         if let Some(transaction) = &mut self.transaction {
             transaction.push(command, request, bytes_max)?;
         }
@@ -117,7 +116,8 @@ impl Session {
         if transaction.spoiled {
             return Err(ReplyError::ExecAbort);
         }
-        let mut exec = Exec { item: None, locals: Vec::new(), db_after: self.db };
+        let commands = transaction.queue.iter().map(|(command, _)| *command).collect();
+        let mut exec = Exec { commands, item: None, locals: Vec::new(), db_after: self.db };
         let mut requests = Vec::new();
         for (at, (command, request)) in transaction.queue.into_iter().enumerate() {
             if let Some(db) = selects(command, &request) {
@@ -142,7 +142,7 @@ fn is_local(command: &Command) -> bool {
 
 impl Exec {
     /// Puts the replies of the log and those of the node in the order of the queue.
-    pub fn splice(&self, logged: Vec<Reply>, local: Vec<Reply>) -> Reply {
+    pub fn splice(&self, logged: Vec<Reply>, local: Vec<Reply>) -> Vec<Reply> {
         let mut logged = logged.into_iter();
         let mut local = self.locals.iter().map(|step| step.at).zip(local).peekable();
         let mut replies = Vec::new();
@@ -152,7 +152,7 @@ impl Exec {
             } else if let Some(reply) = logged.next() {
                 replies.push(reply);
             } else {
-                return Reply::Array(replies);
+                return replies;
             }
         }
     }

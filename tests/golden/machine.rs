@@ -228,7 +228,7 @@ impl Inside {
             let plan = self.session.plan_local(step, &OpenDoor);
             local.push(self.carry_out(plan));
         }
-        exec.splice(logged, local)
+        Reply::Array(exec.splice(logged, local))
     }
 
     fn watch(&mut self, keys: Vec<Bytes>) -> Reply {
