@@ -246,7 +246,7 @@ settings! {
         /// Batches of this node's writes that are not yet answered by the leader, at a time.
         inflight_batches_max: u32 = "4" .within(1, 4096);
         /// A write not applied within this is answered with `-UNCERTAIN`.
-        write_timeout_ms: Millis = "5000" .within(100, 600_000).live();
+        write_timeout_ms: Millis = "5000" .within(100, 600_000);
         /// A read not confirmed by a quorum within this is answered with `-CLUSTERDOWN`.
         read_timeout_ms: Millis = "3000" .within(100, 600_000);
         /// Reads that wait to be confirmed, at a time; more are answered with `-BUSY`.
@@ -294,7 +294,7 @@ settings! {
     /// What all clients together may use.
     limits: Limits {
         /// Bytes of requests that wait to be executed. Above, new ones are answered with `-BUSY`.
-        pending_bytes_max: Bytes = "256mb" .within(MB, 64 * GB).live();
+        pending_bytes_max: Bytes = "256mb" .within(MB, 64 * GB);
         /// Bytes of requests that are arriving, of queues of MULTI, and of replies that clients have
         /// yet to take; the first 256kb of each client are not counted. Above, who wants more waits,
         /// and after a while is answered with `-BUSY`.
