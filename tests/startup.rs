@@ -230,3 +230,12 @@ fn too_few_open_files_are_refused() {
     assert_output(&output, "open files");
     assert!(is_empty(dir.path()), "something was written");
 }
+
+/// The harness in `jepsen/` is tried on builds with known bugs; this is none of them.
+#[test]
+#[cfg(not(feature = "mutants"))]
+fn no_known_bug_is_built_in() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_talus")).unwrap();
+    let variable = b"TALUS_MUTANT";
+    assert!(!program.windows(variable.len()).any(|bytes| bytes == variable));
+}

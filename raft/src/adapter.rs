@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::machine::{Checkpointer, Committed, StateMachine};
+use crate::mutant::Mutant;
 use crate::record::Applied;
 use crate::snapshot::{SnapshotDir, Snapshots};
 use crate::stage::{OnStage, Stage};
@@ -28,6 +29,9 @@ type Snapshot = openraft::Snapshot<crate::types::LeaderId, u64, crate::Node, Sna
 
 /// A chunk of more is left to the shard's thread, however idle: consensus goes on meanwhile.
 const IN_PLACE_BYTES_MAX: usize = 64 << 10;
+
+/// Entries that [`Mutant::ApplyTwiceAfterRestart`] applies twice.
+const APPLIED_TWICE: u64 = 5;
 
 /// openraft's side of the queue.
 pub struct Adapter<S: StateMachine> {
@@ -115,7 +119,10 @@ impl<S: StateMachine> RaftStateMachine<Types<S>> for Adapter<S> {
         let Some(record) = self.ask(Job::Applied).await? else {
             return Ok((None, StoredMembership::default()));
         };
-        let applied = Applied::decode(&record)?;
+        let mut applied = Applied::decode(&record)?;
+        if Mutant::ApplyTwiceAfterRestart.is_on() {
+            applied.last.index = applied.last.index.saturating_sub(APPLIED_TWICE);
+        }
         self.membership = applied.membership.clone();
         Ok((Some(applied.last), applied.membership))
     }

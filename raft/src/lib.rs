@@ -23,6 +23,7 @@ mod keeper;
 pub mod log;
 mod machine;
 mod membership;
+mod mutant;
 mod network;
 mod observe;
 mod options;
@@ -41,6 +42,7 @@ pub use consensus::{Consensus, LogStore, OpenError, Setup, SnapshotError, WriteE
 pub use contact::Lost;
 pub use machine::{Checkpointer, Committed, StateMachine};
 pub use membership::MembershipError;
+pub use mutant::Mutant;
 pub use options::{FOUNDER_MAX, Options, VOTERS_MAX};
 pub use peers::{BadAddress, PeerOptions, Peers, Purpose, server};
 pub use read::ReadError;

@@ -9,6 +9,7 @@
 //! * A batch of a session is applied at most once, and only after the one it names as `after`.
 //! * A fault stops the process; it never becomes a reply.
 
+mod broken;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use proto::log::v1::{Batch, Entry, Item, Watch};
-use raft::{Committed, StateMachine};
+use raft::{Committed, Mutant, StateMachine};
 use resp::{Protocol, Reply, ReplyError};
 use storage::{Options, Shared, Store, Txn};
 
@@ -201,7 +202,10 @@ impl Keyspace {
                 entry.index, decoded.version
             )));
         }
-        txn.set_entry(entry.index, decoded.now_ms, decoded.seed);
+        txn.set_entry(entry.index, broken::log_time(&decoded), decoded.seed);
+        if broken::skips(entry.index) {
+            return Ok(decoded.batches.iter().map(broken::skipped).collect());
+        }
         let mut items_before = 0;
         let mut outcome = Vec::with_capacity(decoded.batches.len());
         for batch in &decoded.batches {
@@ -222,6 +226,7 @@ impl Keyspace {
         };
         match self.sessions.admit(txn, origin)? {
             Admission::Fresh => {}
+            Admission::Repeated(_) | Admission::Forgotten if broken::applies_again() => {}
             Admission::Repeated(replies) => return Ok(BatchOutcome::Repeated(replies)),
             Admission::Forgotten => return Ok(BatchOutcome::Forgotten),
             Admission::Gap => return Ok(BatchOutcome::Gap),
@@ -266,6 +271,9 @@ fn apply_item(txn: &mut Txn<'_>, item: &Item) -> Result<Reply, storage::Error> {
 }
 
 fn watches_hold(txn: &mut Txn<'_>, watches: &[Watch]) -> Result<bool, storage::Error> {
+    if Mutant::WatchIgnored.is_on() {
+        return Ok(true);
+    }
     for watch in watches {
         txn.select(watch.db);
         if txn.view().version(&watch.key)? != watch.version {
@@ -322,6 +330,9 @@ impl StateMachine for Keyspace {
 
     fn install(&mut self, dir: &Path) -> io::Result<()> {
         let (store, old) = self.home.switch_to(dir)?;
+        if Mutant::SnapshotWithoutLastEntry.is_on() {
+            broken::lose_newest_key(&store)?;
+        }
         self.sessions = Sessions::load(&store)?;
         self.current.store(store);
         // Readers may hold the old store a moment longer; its files stay until they close them.

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::log::v1::{Item, Origin};
-use raft::NodeId;
+use raft::{Mutant, NodeId};
 use resp::{Reply, ReplyError};
 use tokio::sync::oneshot;
 
@@ -339,6 +339,9 @@ pub const NO_LEADER: &str = "CLUSTERDOWN no leader with a quorum; nothing was wr
 
 /// What a client hears when the outcome of its write is unknown.
 pub fn uncertain() -> ReplyError {
+    if Mutant::WrongErrorClass.is_on() {
+        return ReplyError::Raw("CLUSTERDOWN the write was not proposed, or so".into());
+    }
     ReplyError::Raw("UNCERTAIN the write was proposed, its outcome is unknown".into())
 }
 

@@ -14,10 +14,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use proto::log::v1::Entry;
+use proto::log::v1::{Entry, Item};
 use proto::node::v1::{ForwardReply, forward_reply};
-use raft::{Consensus, WriteError};
-use resp::ReplyError;
+use raft::{Consensus, Mutant, WriteError};
+use resp::{Reply, ReplyError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -190,7 +190,10 @@ impl Packer {
                 return self.pump_after(early, state);
             }
             let stages = &self.inner.telemetry.write;
-            let (entry, waiters) = state.pack(self.inner.limits.entry_bytes_max, &stages.queue);
+            let (entry, mut waiters) = state.pack(self.inner.limits.entry_bytes_max, &stages.queue);
+            if Mutant::AckBeforeCommit.is_on() {
+                waiters = acknowledge_early(&entry, waiters, &self.inner.runtime);
+            }
             self.inner.telemetry.counters.entries_proposed.increment();
             state.in_flight += 1;
             // Submitted here and now, under the lock: that keeps the order.
@@ -223,6 +226,24 @@ impl Packer {
         state.in_flight -= 1;
         self.pump(&mut state);
     }
+}
+
+/// What [`Mutant::AckBeforeCommit`] does; who waits on, if anything but SET is in the entry.
+fn acknowledge_early(entry: &Bytes, waiters: Vec<Done>, runtime: &Handle) -> Vec<Done> {
+    let batches = Entry::decode(entry.clone()).map(|entry| entry.batches).unwrap_or_default();
+    let is_set = |item: &Item| {
+        let name = item.requests.first().and_then(|request| request.args.first());
+        !item.transaction && name.is_some_and(|name| name.eq_ignore_ascii_case(b"set"))
+    };
+    if !batches.iter().flat_map(|batch| &batch.items).all(is_set) {
+        return waiters;
+    }
+    runtime.spawn(async move {
+        for (done, batch) in waiters.into_iter().zip(batches) {
+            done.applied(BatchOutcome::Applied(vec![Reply::OK; batch.items.len()]));
+        }
+    });
+    Vec::new()
 }
 
 fn answer(outcome: Result<Outcome, WriteError>, waiters: Vec<Done>) {

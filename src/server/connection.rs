@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proto::log::v1::Item;
+use raft::Mutant;
 use resp::{Decoder, Protocol, ProtocolError, Reply, ReplyError, Request};
 use tokio::net::TcpStream;
 
@@ -342,6 +343,9 @@ impl Connection {
     async fn exec(&mut self, exec: Exec) -> Reply {
         let begun = now();
         let logged = match &exec.item {
+            Some(item) if Mutant::TransactionAsTwoEntries.is_on() => {
+                Some(self.write_halves(item).await)
+            }
             Some(item) => self.write(std::slice::from_ref(item)).await.pop(),
             None => Some(Reply::Array(Vec::new())),
         };
@@ -356,6 +360,21 @@ impl Connection {
         }
         let replies = exec.splice(logged, local);
         self.account_exec(&exec.commands, &replies, begun.elapsed());
+        Reply::Array(replies)
+    }
+
+    /// What [`Mutant::TransactionAsTwoEntries`] does.
+    async fn write_halves(&mut self, item: &Item) -> Reply {
+        let (first, second) = item.requests.split_at(item.requests.len() / 2);
+        let half = |requests: &[_]| Item { requests: requests.to_vec(), ..item.clone() };
+        let rest = Item { watches: Vec::new(), ..half(second) };
+        let mut replies = Vec::new();
+        for item in [half(first), rest] {
+            match self.write(&[item]).await.pop() {
+                Some(Reply::Array(more)) => replies.extend(more),
+                other => return other.unwrap_or(Reply::NullArray),
+            }
+        }
         Reply::Array(replies)
     }
 

@@ -20,6 +20,7 @@ use super::error::LogError;
 use super::shard::{Batch, Shard};
 use super::writer::Waiter;
 use super::{OnAppend, Result, Wal};
+use crate::mutant::Mutant;
 use crate::types::{Command, Entry, LeaderId, LogId, Node, NodeId, Payload, Vote};
 
 /// The type configurations a [`ShardLog`] serves: any with our entries and votes.
@@ -133,6 +134,9 @@ impl<C: LogTypes> RaftLogStorage<C> for ShardLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        if Mutant::VoteNotPersisted.is_on() {
+            return Ok(());
+        }
         let (sender, durable) = oneshot::channel();
         let done = Box::new(move |result| {
             // Whoever gave up waiting needs no answer.

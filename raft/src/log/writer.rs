@@ -34,6 +34,7 @@ use super::segment::{SEGMENT_HEADER_BYTES, Segment, Segments};
 use super::state::{Gap, ShardState};
 use super::stats::Counters;
 use super::{Result, WalOptions};
+use crate::mutant::Mutant;
 
 /// A buffer that grew beyond this is given back to the allocator after use.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
@@ -569,6 +570,9 @@ fn persist(segment: &Segment, chunk: &Chunk) -> Result<Duration> {
     let began = Instant::now();
     let written = segment.file.write_at(&chunk.bytes, chunk.offset);
     written.map_err(LogError::io("write", &segment.name))?;
-    segment.file.sync().map_err(LogError::io("sync", &segment.name))?;
+    let synced = if Mutant::AckBeforeFsync.is_on() { Ok(()) } else { segment.file.sync() };
+    if !Mutant::FsyncErrorIgnored.is_on() {
+        synced.map_err(LogError::io("sync", &segment.name))?;
+    }
     Ok(began.elapsed())
 }
