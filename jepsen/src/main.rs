@@ -1,0 +1,3 @@
+//! `talus-jepsen`: see `--help`.
+
+fn main() {}
