@@ -8,12 +8,21 @@
 //! Invariants: `index` is an event's place in the list, times never decrease, and a process has at
 //! most one operation open. A process whose operation ended as `info` never appears again.
 
-use std::fmt;
+mod edn;
+mod json;
+mod read;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use read::{Format, Malformed};
+pub use record::Recorder;
 
 /// A value of an operation, as in EDN.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// Absence: what a read of a missing key gives, or what is not yet known.
+    #[default]
     Nil,
     /// A truth value.
     Bool(bool),
@@ -21,7 +30,7 @@ pub enum Value {
     Int(i64),
     /// A string.
     Text(String),
-    /// A keyword, such as `:append`; without the colon here.
+    /// A keyword, such as `:append`; without the colon here, and of a symbol's characters.
     Keyword(String),
     /// A vector.
     List(Vec<Value>),
@@ -106,6 +115,23 @@ impl<'a> Operation<'a> {
     }
 }
 
+impl Process {
+    /// How a history names who breaks things.
+    const NEMESIS: &'static str = "nemesis";
+}
+
+impl Kind {
+    /// How a history names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invoke => "invoke",
+            Self::Ok => "ok",
+            Self::Fail => "fail",
+            Self::Info => "info",
+        }
+    }
+}
+
 impl History {
     /// Operations of clients, in the order of their invocations.
     pub fn operations(&self) -> Vec<Operation<'_>> {
@@ -125,25 +151,5 @@ impl History {
     /// What the nemesis did.
     pub fn faults(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().filter(|event| event.process == Process::Nemesis)
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nil => f.write_str("nil"),
-            Self::Bool(value) => write!(f, "{value}"),
-            Self::Int(value) => write!(f, "{value}"),
-            Self::Text(value) => write!(f, "{value:?}"),
-            Self::Keyword(value) => write!(f, ":{value}"),
-            Self::List(values) => {
-                f.write_str("[")?;
-                for (place, value) in values.iter().enumerate() {
-                    let gap = if place == 0 { "" } else { " " };
-                    write!(f, "{gap}{value}")?;
-                }
-                f.write_str("]")
-            }
-        }
     }
 }
