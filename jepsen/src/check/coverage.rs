@@ -1,0 +1,86 @@
+//! Coverage: the run did what it was asked to do.
+//!
+//! Extends Jepsen's `stats`. A run in which no fault was installed, a node never answered or nobody
+//! was elected proves nothing about those: its verdict is `unknown`, never `valid`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::{Case, Finding, faults, shape};
+use crate::history::{History, Kind, Operation};
+
+/// What has to be seen.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// How many nodes have to answer, numbered from 1.
+    pub nodes: u32,
+    /// Names of faults that have to be installed at least once.
+    pub faults: Vec<String>,
+    /// Where elections are expected: how many were seen.
+    pub elections: Option<u64>,
+    /// How many of each operation have to succeed.
+    pub operations_min: u64,
+}
+
+/// These are rare by design, and so are those of the final phase: one has to succeed.
+const RARE: &[&str] = &["drain", "digest"];
+
+/// Checks that all expected things happened.
+pub fn check(history: &History, expected: &Expected) -> Finding {
+    Case::run("coverage", |case| {
+        faults(history, &expected.faults, case);
+        let operations = history.operations();
+        successes(&operations, expected.operations_min, case);
+        nodes(&operations, expected.nodes, case);
+        if expected.elections == Some(0) {
+            case.doubt("nobody was elected");
+        }
+        case.figure("elections", expected.elections);
+        Ok(())
+    })
+}
+
+fn faults(history: &History, wanted: &[String], case: &mut Case) {
+    let mut installed: BTreeMap<&str, u64> = BTreeMap::new();
+    faults::of(history).iter().for_each(|fault| *installed.entry(fault.name).or_default() += 1);
+    let all = faults::all(history);
+    for name in wanted.iter().filter(|name| !installed.contains_key(name.as_str())) {
+        let tried = all.iter().rev().find(|fault| fault.name == name);
+        let why = tried.and_then(|fault| fault.installed.error.as_deref());
+        case.doubt(match why {
+            Some(error) => format!("{name} was never installed: {error}"),
+            None => format!("{name} was never installed"),
+        });
+    }
+    case.figure("faults", json!(installed));
+}
+
+fn successes(operations: &[Operation<'_>], wanted: u64, case: &mut Case) {
+    let mut outcomes: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+    for operation in operations {
+        let by_kind = outcomes.entry(&operation.invoked.f).or_default();
+        *by_kind.entry(operation.outcome().name()).or_default() += 1;
+    }
+    if outcomes.is_empty() {
+        case.doubt("there are no operations");
+    }
+    for (f, by_kind) in &outcomes {
+        let rare = RARE.contains(f) || shape::verb(f) != *f;
+        let wanted = if rare { 1 } else { wanted };
+        let ok = by_kind.get(Kind::Ok.name()).copied().unwrap_or(0);
+        if ok < wanted {
+            case.doubt(format!("{f} succeeded {ok} times, wanted are {wanted}"));
+        }
+    }
+    case.figure("outcomes", json!(outcomes));
+}
+
+fn nodes(operations: &[Operation<'_>], nodes: u32, case: &mut Case) {
+    let ok = operations.iter().filter(|operation| operation.ok().is_some());
+    let answered: BTreeSet<u32> = ok.filter_map(|operation| operation.invoked.node).collect();
+    for node in (1..=nodes).filter(|node| !answered.contains(node)) {
+        case.doubt(format!("node {node} never answered"));
+    }
+    case.figure("nodes", answered.len());
+}

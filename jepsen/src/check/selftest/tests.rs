@@ -1,0 +1,61 @@
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::BTreeSet;
+
+use super::{CHECKERS, PENDING, golden, selftest, simulate};
+use crate::history::{Format, History};
+
+#[test]
+fn every_checker_says_what_it_must() {
+    let told =
+        selftest().into_iter().filter_map(|one| Some(format!("{}: {}", one.name, one.failure?)));
+    let failures: Vec<String> = told.collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_golden_history_is_carried_and_every_checker_has_some() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/histories");
+    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name());
+    let files: BTreeSet<String> = files.map(|name| name.into_string().unwrap()).collect();
+    let carried: BTreeSet<String> =
+        golden::HISTORIES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(files, carried);
+    for name in CHECKERS.iter().map(|(name, _)| name).chain(PENDING) {
+        for verdict in ["valid", "unknown"] {
+            let prefix = format!("{name}-{verdict}-");
+            assert!(carried.iter().any(|file| file.starts_with(&prefix)), "none for {prefix}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_gives_one_history_and_each_is_well_formed() {
+    for workload in simulate::WORKLOADS {
+        let history = simulate::run(workload, 7);
+        assert_eq!(history, simulate::run(workload, 7), "{}", workload.name);
+        assert_ne!(history, simulate::run(workload, 8), "{}", workload.name);
+        let mut written = Vec::new();
+        history.write_jsonl(&mut written).unwrap();
+        assert_eq!(History::parse(&*written, Format::Jsonl), Ok(history), "{}", workload.name);
+    }
+}
+
+/// Slow, for whoever changes a checker: `cargo test --release -p talus-jepsen -- --ignored many_seeds`
+#[test]
+#[ignore = "half a minute of seeds"]
+fn many_seeds() {
+    for workload in simulate::WORKLOADS {
+        let Some(check) = super::checker(workload.checker) else { continue };
+        let mut kinds = std::collections::BTreeMap::<String, u32>::new();
+        for seed in 1000..1200 {
+            let whole = super::passes(workload, seed, check);
+            assert_eq!(whole.failure, None, "{}", whole.name);
+            let spoilt = super::fails(workload, seed, check);
+            assert_eq!(spoilt.failure, None, "{}", spoilt.name);
+            let change = (workload.mutate)(&mut simulate::run(workload, seed), seed).unwrap();
+            *kinds.entry(change.split(':').next().unwrap().to_owned()).or_default() += 1;
+        }
+        println!("{}: {kinds:?}", workload.name);
+    }
+}
