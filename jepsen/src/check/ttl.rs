@@ -65,12 +65,6 @@ impl Set<'_> {
         let from = millis(self.operation.invoked) + self.lifetime_ms;
         (from, self.operation.done().map(|done| millis(done) + self.lifetime_ms))
     }
-
-    /// Whether another set certainly came after this one and before that index.
-    fn replaced(&self, by: &Set<'_>, before: usize) -> bool {
-        let ended = self.operation.ok().is_some_and(|ok| ok < by.operation.start());
-        ended && by.operation.ok().is_some_and(|ok| ok < before)
-    }
 }
 
 struct Read<'a> {
@@ -80,12 +74,22 @@ struct Read<'a> {
     seen: Option<(&'a Value, i64)>,
 }
 
+/// Sets and reads are in the order of their invocations.
 #[derive(Default)]
 struct Key<'a> {
     name: Option<&'a Value>,
     sets: Vec<Set<'a>>,
     places: HashMap<&'a Value, usize>,
     reads: Vec<Read<'a>>,
+    sightings: HashMap<&'a Value, Sightings>,
+}
+
+/// When a value was seen.
+struct Sightings {
+    /// The first completion of a read that saw it.
+    first: usize,
+    /// The last read that did, by its place.
+    last: usize,
 }
 
 /// Rounded down, which is far below what is judged.
@@ -117,6 +121,11 @@ fn keys(history: &History) -> Result<BTreeMap<&Value, Key<'_>>, Odd> {
         };
         let key = keys.entry(name).or_default();
         key.name = Some(name);
+        if let Some((value, _)) = seen {
+            let (end, last) = (completed.index, key.reads.len());
+            let sightings = key.sightings.entry(value).or_insert(Sightings { first: end, last });
+            *sightings = Sightings { first: sightings.first.min(end), last };
+        }
         key.reads.push(Read { invoked: read.invoked, completed, seen });
     }
     Ok(keys)
@@ -163,25 +172,35 @@ impl<'a> Key<'a> {
     /// What was gone or replaced does not come back.
     fn order(&self, case: &mut Case) {
         for set in &self.sets {
-            let sees = |read: &&Read<'_>| read.seen.is_some_and(|(value, _)| value == set.value);
-            let Some(last) = self.reads.iter().filter(sees).max_by_key(|read| read.invoked.index)
-            else {
-                continue;
-            };
-            let first = self.reads.iter().filter(sees).map(|read| read.completed.index).min();
-            let Some(known) = first.into_iter().chain(set.operation.ok()).min() else { continue };
+            let Some(sightings) = self.sightings.get(set.value) else { continue };
+            let known = set.operation.ok().map_or(sightings.first, |ok| ok.min(sightings.first));
+            let last = &self.reads[sightings.last];
             let again = last.invoked.index;
-            let between =
-                |read: &&Read<'_>| read.invoked.index > known && read.completed.index < again;
-            if let Some(other) = self.reads.iter().filter(between).find(|read| !sees(read)) {
+            let sees = |read: &Read<'_>| read.seen.is_some_and(|(value, _)| value == set.value);
+            let between = self.reads_after(known).iter();
+            let mut between = between.take_while(|read| read.invoked.index < again);
+            let other = between.find(|read| read.completed.index < again && !sees(read));
+            if let Some(other) = other {
                 let name = if other.seen.is_some() { "stale" } else { "resurrected" };
                 let found = other.seen.map_or(&Value::Nil, |(value, _)| value);
                 self.accuse(name, (set, known), (found, other.completed.index), last, case);
-            } else if let Some(by) = self.sets.iter().find(|by| set.replaced(by, again)) {
-                let replaced = (by.value, by.operation.ok().unwrap_or(again));
-                self.accuse("stale", (set, known), replaced, last, case);
+            } else if let Some((by, ok)) = self.replaced(set, again) {
+                self.accuse("stale", (set, known), (by.value, ok), last, case);
             }
         }
+    }
+
+    fn reads_after(&self, index: usize) -> &[Read<'a>] {
+        &self.reads[self.reads.partition_point(|read| read.invoked.index <= index)..]
+    }
+
+    /// A set that certainly came after that one and before an index, and its completion.
+    fn replaced(&self, set: &Set<'_>, before: usize) -> Option<(&Set<'a>, usize)> {
+        let ok = set.operation.ok()?;
+        let later = self.sets.partition_point(|by| by.operation.start() <= ok);
+        let later = self.sets[later..].iter().take_while(|by| by.operation.start() < before);
+        let mut done = later.filter_map(|by| Some((by, by.operation.ok()?)));
+        done.find(|(_, ok)| *ok < before)
     }
 
     fn accuse(
@@ -228,9 +247,10 @@ impl<'a> Key<'a> {
     /// `None` if perhaps nothing had been set yet.
     fn absent(&self, read: &Read<'_>) -> Option<(&Set<'a>, i64)> {
         let (start, end) = (read.invoked.index, read.completed.index);
-        self.sets.iter().find(|set| set.operation.ok().is_some_and(|ok| ok < start))?;
+        let done = self.sets.iter().filter(|set| set.operation.ok().is_some_and(|ok| ok < start));
+        let newest = done.map(|set| set.operation.start()).max()?;
         let begun = |set: &&Set<'_>| set.possible() && set.operation.start() < end;
-        let replaced = |set: &Set<'_>| self.sets.iter().any(|by| set.replaced(by, start));
+        let replaced = |set: &Set<'_>| set.operation.ok().is_some_and(|ok| ok < newest);
         let last = self.sets.iter().filter(begun).filter(|set| !replaced(set));
         let early = last.map(|set| (set, (set.deadline().0 - millis(read.completed)).max(0)));
         early.min_by_key(|(_, early)| *early)
@@ -240,8 +260,8 @@ impl<'a> Key<'a> {
     fn expiries(&self) -> usize {
         let gone = |set: &&Set<'_>| {
             let known = set.operation.ok();
-            let after = |read: &Read<'_>| known.is_some_and(|known| read.invoked.index > known);
-            self.reads.iter().any(|read| read.seen.is_none() && after(read))
+            known
+                .is_some_and(|known| self.reads_after(known).iter().any(|read| read.seen.is_none()))
         };
         self.sets.iter().filter(gone).count()
     }

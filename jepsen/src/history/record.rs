@@ -23,7 +23,7 @@ struct Recorded {
 }
 
 impl Recorder {
-    /// Starts the clock. `jsonl` gets each event in one write: an unbuffered file is right.
+    /// Starts the clock. `jsonl` gets each event in one write and is flushed.
     pub fn new(jsonl: impl Write + Send + 'static) -> Self {
         let recorded =
             Recorded { history: History::default(), jsonl: Box::new(jsonl), failure: None };
@@ -74,7 +74,8 @@ impl Recorded {
     fn add(&mut self, event: Event) {
         if self.failure.is_none() {
             let line = event.to_json() + "\n";
-            self.failure = self.jsonl.write_all(line.as_bytes()).err();
+            let written = self.jsonl.write_all(line.as_bytes()).and_then(|()| self.jsonl.flush());
+            self.failure = written.err();
         }
         self.history.events.push(event);
     }

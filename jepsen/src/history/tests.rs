@@ -223,7 +223,7 @@ impl Write for Shared {
 #[test]
 fn threads_record_one_history_that_is_in_the_file_at_once() {
     let file = Shared::default();
-    let recorder = Recorder::new(file.clone());
+    let recorder = Recorder::new(io::BufWriter::new(file.clone()));
     std::thread::scope(|scope| {
         for process in 0..4 {
             let recorder = &recorder;
