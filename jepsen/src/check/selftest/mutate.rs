@@ -59,23 +59,36 @@ fn without(values: &[Value], place: usize) -> Value {
     Value::List(values)
 }
 
+/// A successful operation with its values.
+struct Span {
+    start: usize,
+    end: usize,
+    values: Vec<Value>,
+}
+
+fn spans(operations: &[(usize, Operation<'_>)]) -> Vec<Span> {
+    let span = |(end, one): &(usize, Operation<'_>)| Span {
+        start: one.start(),
+        end: *end,
+        values: items(one.value()),
+    };
+    operations.iter().map(span).collect()
+}
+
 /// For each successful read, keyed values that were certainly replaced before it began.
-fn outdated<'a>(
-    history: &'a History,
+fn outdated(
+    history: &History,
     write: &str,
-    reads: &[(usize, Operation<'a>)],
+    reads: &[(usize, Operation<'_>)],
 ) -> Vec<(usize, Value, Value)> {
-    let writes = succeeded(history, write);
+    let writes = spans(&succeeded(history, write));
     let mut found = Vec::new();
-    for (end, read) in reads {
-        let key = &items(read.value())[0];
-        let mut before: Vec<_> = writes.iter().filter(|(ok, _)| *ok < read.start()).collect();
-        before.retain(|(_, one)| items(one.value())[0] == *key);
-        for (ok, old) in &before {
-            if before.iter().any(|(_, new)| *ok < new.start()) {
-                found.push((*end, key.clone(), items(old.value())[1].clone()));
-            }
-        }
+    for read in spans(reads) {
+        let key = &read.values[0];
+        let before = writes.iter().filter(|one| one.end < read.start && one.values[0] == *key);
+        let newest = before.clone().map(|one| one.start).max().unwrap_or(0);
+        let old = before.filter(|one| one.end < newest);
+        found.extend(old.map(|one| (read.end, key.clone(), one.values[1].clone())));
     }
     found
 }
@@ -155,15 +168,14 @@ pub(super) fn list(history: &mut History, seed: u64) -> Option<String> {
 
 pub(super) fn set(history: &mut History, seed: u64) -> Option<String> {
     let mut changes = Changes::new();
-    let adds = succeeded(history, "add");
+    let adds = succeeded(history, "add").into_iter().map(|(ok, add)| (add.value(), ok));
+    let adds: BTreeMap<_, _> = adds.collect();
     for (end, read) in succeeded(history, "read") {
         let seen = items(read.value());
         let mut propose = |kind, value| changes.entry(kind).or_default().push((end, value));
         propose("unexpected", with(&seen, Value::Int(-1)));
         for (place, element) in seen.iter().enumerate() {
-            let known =
-                |(ok, add): &(usize, Operation<'_>)| *ok < read.start() && add.value() == element;
-            if adds.iter().any(known) {
+            if adds.get(element).is_some_and(|ok| *ok < read.start()) {
                 propose(if read.is_final() { "lost" } else { "stale" }, without(&seen, place));
             }
             propose("duplicated", with(&seen, element.clone()));
@@ -258,24 +270,19 @@ pub(super) fn ttl(history: &mut History, seed: u64) -> Option<String> {
     let alive = |value: &Value| Value::List(vec![value.clone(), Value::Int(1)]);
     let stale = outdated(history, "set", &reads).into_iter();
     changes.insert("stale", stale.map(|(end, key, old)| (end, pair(&key, alive(&old)))).collect());
-    let absent: Vec<_> =
-        reads.iter().filter(|(_, read)| items(read.value())[1] == Value::Nil).collect();
-    let sets = succeeded(history, "set");
-    for (end, read) in &reads {
-        let key = items(read.value())[0].clone();
-        changes.entry("unexpected").or_default().push((*end, pair(&key, alive(&Value::Int(-1)))));
-        for (gone, other) in absent.iter().filter(|(gone, _)| *gone < read.start()) {
-            let before = |(ok, set): &&(usize, Operation<'_>)| {
-                let set = items(set.value());
-                *ok < other.start() && set[0] == key && items(other.value())[0] == key
-            };
-            debug_assert!(gone < end, "time goes on");
-            changes.entry("resurrected").or_default().extend(
-                sets.iter()
-                    .filter(before)
-                    .map(|(_, set)| (*end, pair(&key, alive(&items(set.value())[1])))),
-            );
-        }
+    let sets = spans(&succeeded(history, "set"));
+    let reads = spans(&reads);
+    for read in &reads {
+        let key = &read.values[0];
+        let mut propose = |kind, value: &Value| {
+            changes.entry(kind).or_default().push((read.end, pair(key, alive(value))));
+        };
+        propose("unexpected", &Value::Int(-1));
+        let before = reads.iter().filter(|other| other.end < read.start && other.values[0] == *key);
+        let absent = before.filter(|other| other.values[1] == Value::Nil);
+        let Some(absent) = absent.max_by_key(|other| other.start) else { continue };
+        let gone = sets.iter().filter(|set| set.end < absent.start && set.values[0] == *key);
+        gone.for_each(|set| propose("resurrected", &set.values[1]));
     }
     choose(history, seed, changes)
 }
