@@ -16,6 +16,12 @@
 //! | [`crashes`] | Jepsen's `log-file-pattern` | no process falls over |
 //! | [`coverage`] | Jepsen's `stats`, extended | the run did what it was asked to do |
 
+mod deadline;
+mod place;
+#[cfg(test)]
+mod scripted;
+pub mod wgl;
+
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
