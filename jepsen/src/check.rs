@@ -17,6 +17,7 @@
 //! | [`coverage`] | Jepsen's `stats`, extended | the run did what it was asked to do |
 
 mod deadline;
+pub mod elle;
 mod place;
 #[cfg(test)]
 mod scripted;

@@ -248,7 +248,7 @@ fn prefix(history: &History, front: usize) -> History {
 }
 
 proptest! {
-    #![proptest_config(cases(20_000))]
+    #![proptest_config(cases(12_000))]
 
     /// Also that of an invalid history the part before the misfit is valid, and with it is not.
     #[test]
