@@ -123,6 +123,10 @@ struct Lists {
     held: Vec<Vec<Value>>,
     live: usize,
     appended: Vec<i64>,
+    applied: usize,
+    /// After so many transactions half of the last hundred appends of each list are lost, and a
+    /// tenth of the reads are old.
+    failover: usize,
 }
 
 impl Store for Lists {
@@ -143,6 +147,12 @@ impl Store for Lists {
 
     fn apply(&mut self, _: &str, value: &Value) -> Option<Value> {
         let Value::List(micros) = value else { return None };
+        self.applied += 1;
+        if self.applied.is_multiple_of(self.failover) {
+            for list in &mut self.held {
+                list.truncate(list.len() - list.len() % 100 / 2);
+            }
+        }
         micros.iter().map(|micro| self.step(micro)).collect::<Option<_>>().map(Value::List)
     }
 }
@@ -155,6 +165,9 @@ impl Lists {
         self.held.resize(self.held.len().max(place + 1), Vec::new());
         let seen = match argument {
             Value::Nil if self.held[place].is_empty() => Value::Nil,
+            Value::Nil if self.failover < usize::MAX && self.applied.is_multiple_of(10) => {
+                Value::List(self.held[place][..self.held[place].len() / 2].to_vec())
+            }
             Value::Nil => Value::List(self.held[place].clone()),
             element => {
                 self.held[place].push(element.clone());
@@ -217,11 +230,19 @@ fn main() {
         time(&format!("5 k operations on one key, {name}"), &one, wgl::check);
         time("the same, one read changed", &spoil(one, 100), wgl::check);
     }
+    let bad = simulate(&mut registers(10, 300, Some(5)), 100_000, 10, 200);
+    time("100 k operations, 20 % unknown", &bad, wgl::check);
+    time("the same, one read changed", &spoil(bad, 1000), wgl::check);
     for operations in [10_000, 100_000] {
-        let mut lists = Lists { held: Vec::new(), live: 12, appended: vec![0; 12] };
-        let history = simulate(&mut lists, operations, 10, 10);
+        let history = simulate(&mut lists(usize::MAX), operations, 10, 10);
         time(&format!("{operations} transactions"), &history, elle::check);
         time("the same, one read stale", &spoil(history.clone(), 100), elle::check);
         time("the same, an early read stale", &spoil(history, operations / 2), elle::check);
+        let bad = simulate(&mut lists(500), operations, 10, 10);
+        time("as many, of a store that loses and is stale", &bad, elle::check);
     }
+}
+
+fn lists(failover: usize) -> Lists {
+    Lists { held: Vec::new(), live: 12, appended: vec![0; 12], applied: 0, failover }
 }

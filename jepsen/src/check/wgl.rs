@@ -1,10 +1,10 @@
-//! Linearizability of registers: for each key, is there an order of its operations in which every
-//! read and `cas` sees what was written last, and which no operation leaves the time between its
-//! invocation and its completion for?
+//! Linearizability of registers: of each key, is there an order of its operations in which every
+//! read and `cas` sees what was written last, and in which an operation that completed before
+//! another began comes first?
 //!
-//! Linearizability is local, so each key is [searched](search) by itself. What is known of an
-//! operation whose outcome is unknown, and which operations say nothing, is in [`register`]. A key
-//! on which time or memory runs out is undecided, and a history with one is never valid.
+//! Linearizability is local, so each key is searched by itself (`search`). What an unknown outcome
+//! means, and which operations say nothing, is in `register`. A key on which time or memory runs
+//! out is undecided, and a history with one is never valid.
 
 mod explain;
 mod list;

@@ -38,34 +38,37 @@ const HUNTS: [Hunt; 5] = [
 
 const LEVELS: [&[Kind]; 3] = [&[], &[Kind::Process], &[Kind::Process, Kind::Realtime]];
 
-/// Adds what cycles there are to `anomalies`; whether all was looked at in time.
+/// Adds what cycles there are to `anomalies`: if time runs out not of all types, but at least one.
 pub(super) fn find(
     log: &Log<'_>,
     versions: &Versions<'_>,
     graph: &Graph,
     deadline: Deadline,
     anomalies: &mut Anomalies,
-) -> bool {
+) {
     let mut left = on_cycles(graph);
     if left.is_empty() {
-        return !deadline.passed();
+        return;
     }
-    for (hunt, level) in HUNTS.iter().flat_map(|hunt| LEVELS.iter().map(move |level| (hunt, level)))
-    {
-        let usable = |&edge: &u32| {
-            let kind = graph.edges[edge as usize].kind;
-            kind == Kind::Through || level.contains(&kind) || hunt.kinds.contains(&kind)
-        };
-        let edges: Vec<u32> = left.iter().copied().filter(usable).collect();
-        let pivots = left.iter().copied().filter(|&e| graph.edges[e as usize].kind == hunt.pivot);
-        let view = View::new(graph, &edges, hunt.alternating);
-        let Some(closed) = candidates(&view, pivots, deadline) else { return false };
-        left.retain(|edge| closed.binary_search(edge).is_err());
-        for cycle in search(graph, &view, closed, deadline) {
+    let mut note = |view: &View<'_>, edges: Vec<u32>| {
+        for cycle in search(graph, view, edges, deadline) {
             anomalies.add(&cycle.anomaly(graph), || anomaly(log, versions, graph, &cycle));
         }
+    };
+    let hunts = HUNTS.iter().flat_map(|hunt| LEVELS.iter().map(move |level| (hunt, level)));
+    for (hunt, level) in hunts {
+        let kind = |edge: u32| graph.edges[edge as usize].kind;
+        let usable = |kind| level.contains(&kind) || hunt.kinds.contains(&kind);
+        let usable = |edge: &u32| kind(*edge) == Kind::Through || usable(kind(*edge));
+        let edges: Vec<u32> = left.iter().copied().filter(usable).collect();
+        let pivots = left.iter().copied().filter(|&edge| kind(edge) == hunt.pivot);
+        let view = View::new(graph, &edges, hunt.alternating);
+        let Some(closed) = candidates(&view, pivots, deadline) else {
+            return note(&View::new(graph, &left, false), left[..1].to_vec());
+        };
+        left.retain(|edge| closed.binary_search(edge).is_err());
+        note(&view, closed);
     }
-    true
 }
 
 /// The edges that are on some cycle, in order.

@@ -40,7 +40,8 @@ impl Cycle {
         self.steps.iter().map(|step| step.transaction)
     }
 
-    fn edge<'g>(&self, graph: &'g Graph, place: usize) -> &'g Edge {
+    /// The dependency by which the transaction at `place` is left.
+    pub(super) fn edge<'g>(&self, graph: &'g Graph, place: usize) -> &'g Edge {
         &graph.edges[self.steps[place % self.steps.len()].edge as usize]
     }
 

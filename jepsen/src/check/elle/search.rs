@@ -15,7 +15,7 @@ use crate::check::deadline::Deadline;
 /// How many arcs are looked at for all cycles of one kind, once there is one.
 const BUDGET: usize = 3_000_000;
 
-/// How many different cycles of one kind are worked out; a few short ones of them are kept.
+/// How many different cycles of one kind are worked out and counted.
 const CYCLES_MAX: usize = 64;
 
 /// Of how many dependencies at a time it is asked whether they are on a cycle.

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use super::check;
+use super::anomaly::Anomalies;
+use super::log::Log;
+use super::versions::Versions;
+use super::{check, cycles, graph};
+use crate::check::deadline::Deadline;
 use crate::check::scripted::Script;
 use crate::check::{Finding, Verdict};
 
 mod brute;
 mod simulated;
+mod view;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,6 +54,19 @@ fn nothing_to_look_at_is_unknown() {
     }
     let text = concurrent(&["append x 1, r y", "r x 1"]);
     assert_eq!(check(&Script::parse(&text), Duration::ZERO).verdict, Verdict::Unknown);
+}
+
+/// A read of what failed needs no search, and that there is a cycle is known before it is named.
+#[test]
+fn what_is_found_in_time_counts() {
+    let failed = "0 invoke txn append x 1\n0 fail txn append x 1\n1 invoke txn r x\n1 ok txn r x 1";
+    assert_eq!(check(&Script::parse(failed), Duration::ZERO).verdict, Verdict::Invalid);
+    let history = Script::parse(&concurrent(&["r x, append y 1", "r y, append x 1"]));
+    let log = Log::read(&history).unwrap();
+    let (versions, mut anomalies) = (Versions::new(&log), Anomalies::default());
+    let graph = graph::build(&log, &versions);
+    cycles::find(&log, &versions, &graph, Deadline::after(Duration::ZERO), &mut anomalies);
+    assert!(!anomalies.is_empty());
 }
 
 #[test]
@@ -175,6 +193,8 @@ fn a_read_does_not_miss_a_part() {
 fn readers_agree() {
     let fork = ["append x 1", "append y 1", "r x 1, r y", "r y 1, r x"];
     assert_eq!(anomalies(&concurrent(&fork)), ["G-nonadjacent"]);
+    let unread = ["append x 1, append z 1", "r z 1, r y", "append y 1, append w 1", "r w 1, r x"];
+    assert_eq!(anomalies(&concurrent(&unread)), ["G-nonadjacent"]);
     let text = "
         0 invoke txn append x 1
         1 invoke txn append y 1
