@@ -1,0 +1,83 @@
+//! One process of a node: started so that it cannot outlive the harness, signalled, waited for.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::guard::MARK;
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// A process. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it. What it says is appended to `log`; it carries `mark`, and its standard input
+    /// ends with the harness.
+    pub fn spawn(command: &mut Command, log: &Path, mark: &str) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        command.env(MARK, mark).stdin(Stdio::piped());
+        command.stdout(log.try_clone()?).stderr(log).spawn().map(Self)
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().ok().flatten()
+    }
+
+    /// Whether it is still there, be it stopped.
+    pub fn runs(&mut self) -> bool {
+        self.ended().is_none()
+    }
+
+    /// Sends a signal, if it is still there.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.runs() {
+            // It may end at this very moment, which is as good.
+            let _ = kill_process(Pid::from_child(&self.0), signal);
+        }
+    }
+
+    /// kill -9, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        // The library that fakes its clock leaves these if it cannot tidy up.
+        for name in ["faketime_shm", "sem.faketime_sem"] {
+            let _ = std::fs::remove_file(format!("/dev/shm/{name}_{}", self.pid()));
+        }
+    }
+
+    /// SIGTERM; kill -9 if it takes longer than `limit`. Whether it ended by itself.
+    pub fn terminate(&mut self, limit: Duration) -> bool {
+        self.signal(Signal::CONT);
+        self.signal(Signal::TERM);
+        let ended = self.wait(limit);
+        self.kill();
+        ended
+    }
+
+    fn wait(&mut self, limit: Duration) -> bool {
+        let begun = Instant::now();
+        while self.runs() && begun.elapsed() < limit {
+            std::thread::sleep(TICK);
+        }
+        !self.runs()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
