@@ -47,3 +47,26 @@ pub fn ask(
     let status = answer.status().as_u16();
     Ok((status, answer.body_mut().read_to_string().map_err(|error| error.to_string())?))
 }
+
+/// The value of a metric in the text format of Prometheus.
+pub fn metric(text: &str, name: &str) -> Option<f64> {
+    let value = |line: &str| {
+        let rest = line.strip_prefix(name)?;
+        let rest = rest.strip_prefix("{}").unwrap_or(rest);
+        rest.strip_prefix(' ')?.trim().parse().ok()
+    };
+    text.lines().find_map(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_found_by_their_whole_name() {
+        let text = "# HELP x\ntalus_raft_leads{} 1.0\ntalus_raft_leads_more 7\nterm 12\n";
+        assert_eq!(metric(text, "talus_raft_leads"), Some(1.0));
+        assert_eq!(metric(text, "term"), Some(12.0));
+        assert_eq!(metric(text, "talus_raft"), None);
+    }
+}

@@ -96,7 +96,7 @@ impl Target {
             Self::Etcd => ["etcd_server_is_leader", "etcd_server_has_leader", ""],
         };
         let (_, text) = http::ask(agent, at(self.http_port()), "/metrics", &Request::Get).ok()?;
-        let [leads, has_leader, term] = names.map(|name| metric(&text, name));
+        let [leads, has_leader, term] = names.map(|name| http::metric(&text, name));
         Some(Standing {
             leads: leads? > 0.0,
             has_leader: has_leader? > 0.0,
@@ -198,16 +198,6 @@ fn etcd(site: &Site) -> Command {
     command
 }
 
-/// The value of a metric in the text format of Prometheus.
-fn metric(text: &str, name: &str) -> Option<f64> {
-    let value = |line: &str| {
-        let rest = line.strip_prefix(name)?;
-        let rest = rest.strip_prefix("{}").unwrap_or(rest);
-        rest.strip_prefix(' ')?.trim().parse().ok()
-    };
-    text.lines().find_map(value)
-}
-
 /// A replica that is linked to its master has a leader; replication offsets stand for terms.
 fn redis_standing(at: SocketAddr) -> Option<Standing> {
     const PATIENCE: Duration = Duration::from_millis(500);
@@ -220,17 +210,4 @@ fn redis_standing(at: SocketAddr) -> Option<Standing> {
     let leads = field("role")? == "master";
     let linked = field("master_link_status").is_some_and(|status| status == "up");
     Some(Standing { leads, has_leader: leads || linked, term: 0 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_found_by_their_whole_name() {
-        let text = "# HELP x\ntalus_raft_leads{} 1.0\ntalus_raft_leads_more 7\nterm 12\n";
-        assert_eq!(metric(text, "talus_raft_leads"), Some(1.0));
-        assert_eq!(metric(text, "term"), Some(12.0));
-        assert_eq!(metric(text, "talus_raft"), None);
-    }
 }

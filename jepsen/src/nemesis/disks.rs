@@ -1,0 +1,145 @@
+//! Faults of disks.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
+use super::effect::{Effect, Outcome, all, each, resolve};
+use super::fault::{Damage, Who};
+use crate::cluster::trace::Sync;
+use crate::cluster::{Cluster, Problem, disk, wal};
+
+type Installed<'a> = Result<Effect<'a>, Problem>;
+
+/// How long a node may take to say that its log is damaged.
+const REFUSE_MAX: Duration = Duration::from_secs(10);
+
+pub(super) fn power<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
+    let nodes = resolve(cluster, who)?;
+    cut_power(cluster, &nodes)?;
+    Ok(Effect::of("power", &nodes.clone(), move || all(&nodes, |node| cluster.launch(node))))
+}
+
+/// Of all at one moment.
+fn cut_power(cluster: &Cluster, nodes: &[u32]) -> Outcome {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for node in nodes {
+        let node = cluster.node(*node)?;
+        if !node.store.has_power() {
+            return Err(Problem::new("power", "nodes have no file systems of their own"));
+        }
+        paths.push(node.store.path().to_owned());
+    }
+    disk::cut_power(paths.iter().map(PathBuf::as_path))?;
+    all(nodes, |node| {
+        cluster.node(node)?.lose_power();
+        Ok(())
+    })
+}
+
+/// A node that cannot sync ends; it comes back at the end.
+pub(super) fn fsync_error<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
+    let nodes = each(&resolve(cluster, who)?, |node| cluster.sync(node, Some(Sync::Fails)))?;
+    Ok(Effect::of("error", &nodes.clone(), move || calm(cluster, &nodes)))
+}
+
+pub(super) fn slow_fsync<'a>(cluster: &'a Cluster, who: &Who, ms: u64) -> Installed<'a> {
+    let slow = Sync::Slow(Duration::from_millis(ms));
+    let nodes = each(&resolve(cluster, who)?, |node| cluster.sync(node, Some(slow)))?;
+    Ok(Effect::of(&format!("ms-{ms}"), &nodes.clone(), move || calm(cluster, &nodes)))
+}
+
+fn calm(cluster: &Cluster, nodes: &[u32]) -> Outcome {
+    all(nodes, |node| {
+        cluster.sync(node, None)?;
+        cluster.launch(node)
+    })
+}
+
+pub(super) fn full<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
+    let fill = |node| cluster.node(node)?.store.fill().map(drop);
+    let nodes = each(&resolve(cluster, who)?, fill)?;
+    Ok(Effect::of("full", &nodes.clone(), move || {
+        all(&nodes, |node| {
+            cluster.node(node)?.store.drain();
+            cluster.launch(node)
+        })
+    }))
+}
+
+pub(super) fn torn_tail<'a>(
+    cluster: &'a Cluster,
+    who: &Who,
+    damage: Damage,
+    seed: u64,
+) -> Installed<'a> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let nodes = resolve(cluster, who)?;
+    if damage == Damage::Flipped {
+        within_minority(cluster, &nodes)?;
+    }
+    let damaged = each(&nodes, |node| match damage {
+        Damage::Torn => tear(cluster, node, &mut rng),
+        Damage::Flipped => flip(cluster, node, &mut rng),
+    });
+    // Nothing may stay killed of what was not damaged.
+    let damaged = damaged.inspect_err(|_| drop(all(&nodes, |node| cluster.launch(node))))?;
+    Ok(match damage {
+        Damage::Torn => {
+            Effect::of("torn", &damaged, move || all(&nodes, |node| cluster.launch(node)))
+        }
+        Damage::Flipped => Effect::of("flipped", &damaged.clone(), move || {
+            let outcome = all(&damaged, |node| expect_refusal(cluster, node));
+            outcome.and(all(&nodes, |node| cluster.launch(node)))
+        }),
+    })
+}
+
+/// What a majority acknowledged must be whole at one of them.
+fn within_minority(cluster: &Cluster, nodes: &[u32]) -> Outcome {
+    let is_lost = |node: u32| cluster.node(node).is_ok_and(|node| node.damaged);
+    let lost = (1..=cluster.nodes()).filter(|node| nodes.contains(node) || is_lost(*node)).count();
+    if lost > (cluster.nodes() as usize - 1) / 2 {
+        return Err(Problem::new("torn-tail", "with those damaged before they are a majority"));
+    }
+    Ok(())
+}
+
+/// With a power cut, half of what it took comes back; without one, half a record is added.
+fn tear(cluster: &Cluster, number: u32, rng: &mut ChaCha8Rng) -> Outcome {
+    cluster.node(number)?.kill();
+    let tail = wal::newest(&cluster.node(number)?.data())?;
+    if cluster.node(number)?.store.has_power() {
+        cut_power(cluster, &[number])?;
+        cluster.node(number)?.power_on()?;
+        if tail.scatter(rng)? > 0 {
+            return Ok(());
+        }
+    }
+    tail.tear(rng)?;
+    Ok(())
+}
+
+fn flip(cluster: &Cluster, number: u32, rng: &mut ChaCha8Rng) -> Outcome {
+    let mut node = cluster.node(number)?;
+    node.kill();
+    wal::newest(&node.data())?.flip(rng)?;
+    node.damaged = true;
+    Ok(())
+}
+
+/// It must not start; then it begins anew.
+fn expect_refusal(cluster: &Cluster, node: u32) -> Outcome {
+    cluster.launch(node)?;
+    let begun = Instant::now();
+    while !cluster.node(node)?.has_ended() {
+        if begun.elapsed() > REFUSE_MAX {
+            let what = format!("node {node} runs");
+            return Err(Problem::new(what, "although a record that was durable is damaged"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    cluster.readmit(node)
+}

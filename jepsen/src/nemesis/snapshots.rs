@@ -1,0 +1,149 @@
+//! Snapshots under load: taken, installed, interrupted.
+//!
+//! A node needs a snapshot when the log behind it is gone. Clients of a short run do not write that
+//! much, so *ballast* is written beside them: keys of no workload, again and again.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::effect::{Effect, Outcome, Until};
+use super::fault::Snapshots;
+use super::processes;
+use crate::cluster::http::{self, Request};
+use crate::cluster::{Cluster, Problem};
+use crate::nemesis::fault::Who;
+
+type Installed<'a> = Result<Effect<'a>, Problem>;
+
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long a node that is back may take to be sent a snapshot.
+const INSTALL_MAX: Duration = Duration::from_secs(15);
+const BALLAST_KEYS: usize = 32;
+const BALLAST_BYTES: usize = 64 << 10;
+
+pub(super) fn snapshot<'a>(cluster: &'a Cluster, snapshots: &'a Snapshots) -> Installed<'a> {
+    if !cluster.is_talus() {
+        return Err(Problem::new("unsupported", "only Talus has such requests"));
+    }
+    match snapshots {
+        Snapshots::Taken => Ok(taken(cluster)),
+        Snapshots::Installed(node) => away(cluster, *node, "install", false),
+        Snapshots::Interrupted(node) => away(cluster, *node, "interrupt", true),
+    }
+}
+
+fn taken(cluster: &Cluster) -> Effect<'_> {
+    let everybody: Vec<u32> = (1..=cluster.nodes()).collect();
+    let effect = Effect::of("taken", &everybody.clone(), || Ok(()));
+    effect.driven(move |until| {
+        let (mut count, mut last) = (0, Problem::new("snapshot", "there was no time for it"));
+        for node in everybody.iter().cycle() {
+            match cluster.snapshot(*node) {
+                Ok(()) => count += 1,
+                Err(problem) => last = problem,
+            }
+            if !until.sleep(PAUSE) {
+                break;
+            }
+        }
+        if count == 0 { Err(last) } else { Ok(()) }
+    })
+}
+
+/// Keeps the node down until the others have no log for it, and lets it come back.
+fn away<'a>(cluster: &'a Cluster, node: u32, kind: &'a str, interrupt: bool) -> Installed<'a> {
+    let needed = metric(cluster, node, "talus_raft_last_log_index")?;
+    // It is started again below, or by the undoing of this.
+    let killed = processes::kill(cluster, &Who::Nodes(vec![node]))?;
+    drop(killed);
+    let effect = Effect::of(kind, &[node], move || cluster.launch(node));
+    Ok(effect.driven(move |until| {
+        outrun(cluster, node, needed, until)?;
+        if interrupt {
+            cluster.launch(node)?;
+            wait_for(cluster, node, "was sent no snapshot", || is_receiving(cluster, node))?;
+            cluster.node(node)?.kill();
+        }
+        cluster.launch(node)?;
+        wait_for(cluster, node, "installed no snapshot", || {
+            Ok(metric(cluster, node, "talus_snapshots_received_total").unwrap_or(0.0) > 0.0)
+        })
+    }))
+}
+
+/// Writes and takes snapshots until the log that the node needs is gone.
+fn outrun(cluster: &Cluster, node: u32, needed: f64, until: &Until<'_>) -> Outcome {
+    let mut last = Problem::new("ballast", "nobody leads");
+    loop {
+        if let Some(leader) = cluster.leader().filter(|leader| *leader != node) {
+            let outrun = ballast(cluster, leader).and_then(|()| cluster.snapshot(leader));
+            let purged = outrun.and_then(|()| metric(cluster, leader, "talus_raft_purged_index"));
+            match purged {
+                Ok(purged) if purged > needed => return Ok(()),
+                Ok(purged) => last = Problem::new("log", format!("is there from {purged} on")),
+                Err(problem) => last = problem,
+            }
+        }
+        if !until.sleep(PAUSE) {
+            return Err(last);
+        }
+    }
+}
+
+/// Bytes that do not compress, to keys of no workload.
+fn ballast(cluster: &Cluster, node: u32) -> Outcome {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let at = cluster.redis(node);
+    let write = || {
+        let mut stream = TcpStream::connect_timeout(&at, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let (mut value, mut reply) = (vec![0; BALLAST_BYTES], [0; 5]);
+        for key in 0..BALLAST_KEYS {
+            rand::fill(&mut value[..]);
+            let key = format!("ballast:{key}");
+            let head =
+                format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${BALLAST_BYTES}\r\n", key.len());
+            stream.write_all(&[head.as_bytes(), &value, b"\r\n"].concat())?;
+            stream.read_exact(&mut reply)?;
+            if reply != *b"+OK\r\n" {
+                return Err(std::io::Error::other(String::from_utf8_lossy(&reply).into_owned()));
+            }
+        }
+        Ok(())
+    };
+    let written: std::io::Result<()> = cluster.network().among_clients(write)?;
+    written.map_err(|error| Problem::new("ballast", error))
+}
+
+/// Whether a snapshot is arriving: its directory is there from the first byte to the last.
+fn is_receiving(cluster: &Cluster, node: u32) -> Result<bool, Problem> {
+    let data = cluster.node(node)?.data();
+    let life = std::fs::read_to_string(data.join("CURRENT")).unwrap_or_default();
+    let incoming = std::fs::read_dir(data.join(life.trim()).join("shard-0/incoming"));
+    Ok(incoming.is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+fn wait_for(
+    cluster: &Cluster,
+    node: u32,
+    otherwise: &str,
+    mut holds: impl FnMut() -> Result<bool, Problem>,
+) -> Outcome {
+    let begun = Instant::now();
+    while !holds()? {
+        if begun.elapsed() > INSTALL_MAX || cluster.node(node)?.has_ended() {
+            return Err(Problem::new(format!("node {node}"), otherwise));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn metric(cluster: &Cluster, node: u32, name: &str) -> Result<f64, Problem> {
+    let (at, agent) = (cluster.http(node), http::agent(Duration::from_secs(1)));
+    let ask = || http::ask(&agent, at, "/metrics", &Request::Get);
+    let asked = cluster.network().among_clients(ask)?;
+    let (_, text) = asked.map_err(|error| Problem::new(at, error))?;
+    http::metric(&text, name).ok_or_else(|| Problem::new(at, format!("has no metric {name}")))
+}
