@@ -171,8 +171,8 @@ impl Options {
         if self.disk == Disk::Ext4 {
             lacks.extend(disk::lacks());
         }
-        if self.clock && clock::library().is_none() {
-            lacks.push("libfaketime".to_owned());
+        if self.clock {
+            lacks.extend(clock::lacks());
         }
         if !(1..=NODES_MAX).contains(&self.nodes) {
             lacks.push(format!("a number of nodes from 1 to {NODES_MAX}"));
@@ -194,7 +194,7 @@ impl Cluster {
         options.dir = options.dir.canonicalize()?;
         let mark = guard::mark();
         let guard = Guard::new(&mark)?;
-        let clock = clock::library().filter(|_| options.clock);
+        let clock = options.clock.then(|| clock::library(&options.dir)).transpose()?;
         let shared = Arc::new(Shared { options, mark, clock });
         let network = Arc::new(shared.network()?);
         let nodes = (1..=shared.places()).map(|node| shared.node(node).map(Mutex::new));
@@ -301,7 +301,8 @@ impl Cluster {
 
     /// The file that tells the node's clock, if its clock can be moved.
     pub fn clock(&self, node: u32) -> Result<PathBuf, Problem> {
-        let lacks = || Problem::new("clock", "the cluster was started without libfaketime");
+        let lacks =
+            || Problem::new("clock", "the cluster was started with clocks that cannot be moved");
         self.shared.clock.as_ref().ok_or_else(lacks)?;
         Ok(self.node(node)?.clock_file(&self.shared))
     }
@@ -407,7 +408,7 @@ impl Shared {
         };
         let node = Node::new(number, store?);
         if self.clock.is_some() {
-            clock::set(&node.clock_file(self), 0)?;
+            clock::create(&node.clock_file(self))?;
         }
         Ok(node)
     }

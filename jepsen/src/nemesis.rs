@@ -11,6 +11,7 @@ use std::time::Instant;
 use crate::cluster::{Cluster, Disk};
 use crate::history::{Kind, Process, Recorder, Value};
 
+mod ballast;
 mod disks;
 mod draw;
 mod effect;
@@ -45,17 +46,22 @@ pub struct Needs {
 
 /// What a cluster must have for these faults.
 pub fn requires(faults: &[String]) -> Needs {
-    /// A short log, and snapshots that take their time.
-    const SNAPSHOTS: [(&str, &str); 5] = [
+    /// A log that soon needs another file, and is soon gone.
+    const SHORT_LOG: [(&str, &str); 4] = [
         ("raft.log_segment_bytes", "1mb"),
         ("raft.log_keep_bytes", "1mb"),
         ("raft.snapshot_log_bytes", "1mb"),
-        ("raft.snapshot_bytes_per_s", "1mb"),
         ("raft.log_cache_bytes", "256kb"),
     ];
+    /// Snapshots take their time.
+    const SLOW_SNAPSHOTS: [(&str, &str); 1] = [("raft.snapshot_bytes_per_s", "1mb")];
     let any = |names: &[&str]| faults.iter().any(|fault| names.contains(&fault.as_str()));
     let power = any(&["power", "disk-full"]);
-    let settings = if any(&["snapshot"]) { &SNAPSHOTS[..] } else { &[] };
+    let settings = match (any(&["snapshot"]), any(&["disk-full"])) {
+        (true, _) => [&SHORT_LOG[..], &SLOW_SNAPSHOTS].concat(),
+        (false, true) => SHORT_LOG.to_vec(),
+        (false, false) => Vec::new(),
+    };
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Needs {
         disk: if power { Disk::Ext4 } else { Disk::Plain },

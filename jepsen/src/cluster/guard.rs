@@ -31,10 +31,8 @@ const REMOVE: &str = r#"
         found=
         for each in /proc/[0-9]*; do
             grep -qsz "^JEPSEN_RUN=$1$" "$each/environ" || continue
-            pid=${each#/proc/}
             # One that has ended and only waits for its parent has no environment.
-            found=yes; kill -9 "$pid" 2>/dev/null
-            rm -f "/dev/shm/faketime_shm_$pid" "/dev/shm/sem.faketime_sem_$pid"
+            found=yes; kill -9 "${each#/proc/}" 2>/dev/null
         done
         [ -n "$found" ]
     }

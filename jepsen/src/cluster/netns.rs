@@ -3,7 +3,8 @@
 //! The bridge has a namespace of its own, so that nothing leaves it, and any number of clusters may
 //! use the same addresses. Clients are in the switch. Its firewall sees what the bridge forwards from
 //! node to node, and not what comes from clients: links are cut or made lossy there. Packets are
-//! delayed where they come from, as they leave the node. A slow link is slow for clients too.
+//! delayed where they come from, as they leave the node. At a slow end of a cable only packets between
+//! nodes are slow: they are told by the class that the firewalls put them into.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -23,6 +24,8 @@ use super::{Problem, tool};
 const SUBNET: [u8; 3] = [10, 123, 0];
 /// Clients.
 const SWITCH: u8 = 254;
+/// The class of packets between nodes.
+const PEERS: &str = "1:10";
 
 /// The namespaces of one cluster. They go with the cluster's guard.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ impl Switch {
             tool::run(&format!("ip -n {at} link set {device} up"))?;
         }
         (1..=nodes).try_for_each(|node| switch.plug(node))?;
+        switch.within(None, || tool::feed(nft(), &rules(&Conditions::default())))??;
         Ok(switch)
     }
 
@@ -75,7 +79,12 @@ impl Switch {
         ] {
             tool::run(&line)?;
         }
-        Ok(())
+        let class = format!(
+            "table ip jepsen {{ chain output {{\ntype filter hook output priority 0;\n\
+             ip daddr != {} meta priority set {PEERS}\n}}\n}}\n",
+            host(SWITCH)
+        );
+        self.within(Some(node), || tool::feed(nft(), &class))?
     }
 
     fn namespace(&self, node: Option<u32>) -> String {
@@ -125,13 +134,17 @@ impl Switch {
         let ends =
             [(self.namespace(Some(node)), "eth0".to_owned()), (self.namespace(None), port(node))];
         for (at, device) in ends {
-            tool::run(&match bytes_per_s {
-                Some(rate) => format!(
-                    "tc -n {at} qdisc replace dev {device} root tbf rate {}bit burst 16kb latency 500ms",
-                    rate * 8
-                ),
-                None => format!("tc -n {at} qdisc del dev {device} root"),
-            })?;
+            let Some(rate) = bytes_per_s else {
+                tool::run(&format!("tc -n {at} qdisc del dev {device} root"))?;
+                continue;
+            };
+            // What is of no class goes as fast as it can.
+            tool::run(&format!("tc -n {at} qdisc replace dev {device} root handle 1: htb"))?;
+            tool::run(&format!(
+                "tc -n {at} class replace dev {device} parent 1: classid {PEERS} htb rate {}bit \
+                 burst 16kb",
+                rate * 8
+            ))?;
         }
         Ok(())
     }
@@ -169,10 +182,10 @@ fn nft() -> std::process::Command {
 
 /// The firewall of the switch, replaced as a whole in one transaction.
 fn rules(conditions: &Conditions) -> String {
-    let mut script =
-        "table bridge jepsen\ndelete table bridge jepsen\ntable bridge jepsen { chain forward {\n\
-         type filter hook forward priority 0;\n"
-            .to_owned();
+    let mut script = format!(
+        "table bridge jepsen\ndelete table bridge jepsen\ntable bridge jepsen {{ chain forward {{\n\
+         type filter hook forward priority 0;\nmeta priority set {PEERS}\n"
+    );
     let cut = conditions.cut.iter().map(|link| (link, String::new()));
     let loss = conditions.loss.iter();
     let loss = loss.map(|(link, percent)| (link, format!("numgen random mod 100 < {percent} ")));

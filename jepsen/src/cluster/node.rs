@@ -154,8 +154,8 @@ impl Node {
         self.trace = None;
         cpu::free(&shared.mark, self.number);
         self.store.drain();
-        // A clock that nobody asked to move is right.
-        let _ = shared.clock.is_some().then(|| clock::set(&self.clock_file(shared), 0));
+        // Where clocks cannot be moved, there is no file for them.
+        let _ = clock::set(&self.clock_file(shared), 0);
         // Of a node that is down there is nobody to go on.
         let _ = self.pause(false);
     }

@@ -52,10 +52,6 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-        // The library that fakes its clock leaves these if it cannot tidy up.
-        for name in ["faketime_shm", "sem.faketime_sem"] {
-            let _ = std::fs::remove_file(format!("/dev/shm/{name}_{}", self.pid()));
-        }
     }
 
     /// SIGTERM; kill -9 if it takes longer than `limit`. Whether it ended by itself.

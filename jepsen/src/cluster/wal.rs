@@ -52,8 +52,8 @@ pub fn newest(data: &Path) -> io::Result<Tail> {
 /// The files of the log of the life in use, which is the last.
 fn segments(data: &Path) -> Vec<PathBuf> {
     let life = fs::read_to_string(data.join("CURRENT")).unwrap_or_default();
-    let entries = fs::read_dir(data.join(life.trim()).join("log")).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path());
+    let log = data.join(format!("life-{}/log", life.trim()));
+    let paths = fs::read_dir(log).into_iter().flatten().flatten().map(|entry| entry.path());
     paths.filter(|path| path.extension().is_some_and(|it| it == "wal")).collect()
 }
 
@@ -89,9 +89,25 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The CRC-32 of zip and Ethernet.
 fn crc32(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, _: u32| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg());
-    !bytes.iter().fold(!0, |sum: u32, byte| (0..8).fold(sum ^ u32::from(*byte), step))
+    let step = |sum: u32, byte: &u8| (sum >> 8) ^ CRC[(sum as u8 ^ byte) as usize];
+    !bytes.iter().fold(!0, step)
 }
+
+/// What each byte adds to the sum.
+const CRC: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < table.len() {
+        let (mut sum, mut bit) = (at as u32, 0);
+        while bit < 8 {
+            sum = (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg());
+            bit += 1;
+        }
+        table[at] = sum;
+        at += 1;
+    }
+    table
+};
 
 impl Tail {
     /// Writes the first part of a record behind the last one, as a write does that was cut short.

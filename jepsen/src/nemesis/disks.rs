@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
+use super::ballast;
 use super::effect::{Effect, Outcome, all, each, resolve};
 use super::fault::{Damage, Who};
 use crate::cluster::trace::Sync;
@@ -61,11 +62,19 @@ fn calm(cluster: &Cluster, nodes: &[u32]) -> Outcome {
 pub(super) fn full<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
     let fill = |node| cluster.node(node)?.store.fill().map(drop);
     let nodes = each(&resolve(cluster, who)?, fill)?;
-    Ok(Effect::of("full", &nodes.clone(), move || {
+    let effect = Effect::of("full", &nodes.clone(), move || {
         all(&nodes, |node| {
             cluster.node(node)?.store.drain();
             cluster.launch(node)
         })
+    });
+    // What files have already is not taken from them: only what grows meets the end of the disk.
+    Ok(effect.driven(|until| {
+        while until.sleep(Duration::from_millis(500)) {
+            // That it is refused by a full disk is the point.
+            let _ = cluster.leader().map(|leader| ballast::write(cluster, leader));
+        }
+        Ok(())
     }))
 }
 
@@ -80,10 +89,10 @@ pub(super) fn torn_tail<'a>(
     if damage == Damage::Flipped {
         within_minority(cluster, &nodes)?;
     }
-    let damaged = each(&nodes, |node| match damage {
-        Damage::Torn => tear(cluster, node, &mut rng),
-        Damage::Flipped => flip(cluster, node, &mut rng),
-    });
+    let damaged = match damage {
+        Damage::Torn => tear(cluster, &nodes, &mut rng),
+        Damage::Flipped => each(&nodes, |node| flip(cluster, node, &mut rng)),
+    };
     // Nothing may stay killed of what was not damaged.
     let damaged = damaged.inspect_err(|_| drop(all(&nodes, |node| cluster.launch(node))))?;
     Ok(match damage {
@@ -108,18 +117,27 @@ fn within_minority(cluster: &Cluster, nodes: &[u32]) -> Outcome {
 }
 
 /// With a power cut, half of what it took comes back; without one, half a record is added.
-fn tear(cluster: &Cluster, number: u32, rng: &mut ChaCha8Rng) -> Outcome {
-    cluster.node(number)?.kill();
-    let tail = wal::newest(&cluster.node(number)?.data())?;
-    if cluster.node(number)?.store.has_power() {
-        cut_power(cluster, &[number])?;
-        cluster.node(number)?.power_on()?;
-        if tail.scatter(rng)? > 0 {
-            return Ok(());
+fn tear(cluster: &Cluster, nodes: &[u32], rng: &mut ChaCha8Rng) -> Result<Vec<u32>, Problem> {
+    let mut tails = Vec::new();
+    let killed = each(nodes, |node| {
+        cluster.node(node)?.kill();
+        tails.push(wal::newest(&cluster.node(node)?.data())?);
+        Ok(())
+    })?;
+    // Without file systems of their own there is no power to cut.
+    let has_lost = cut_power(cluster, &killed).is_ok();
+    let mut tails = tails.iter();
+    each(&killed, |node| {
+        let Some(tail) = tails.next() else { return Ok(()) };
+        if has_lost {
+            cluster.node(node)?.power_on()?;
+            if tail.scatter(rng)? > 0 {
+                return Ok(());
+            }
         }
-    }
-    tail.tear(rng)?;
-    Ok(())
+        tail.tear(rng)?;
+        Ok(())
+    })
 }
 
 fn flip(cluster: &Cluster, number: u32, rng: &mut ChaCha8Rng) -> Outcome {

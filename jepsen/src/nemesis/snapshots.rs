@@ -1,26 +1,21 @@
 //! Snapshots under load: taken, installed, interrupted.
 //!
-//! A node needs a snapshot when the log behind it is gone. Clients of a short run do not write that
-//! much, so *ballast* is written beside them: keys of no workload, again and again.
+//! A node needs a snapshot when the log behind it is gone, which takes much more writing than clients
+//! of a short run do.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::effect::{Effect, Outcome, Until};
-use super::fault::Snapshots;
-use super::processes;
+use super::fault::{Snapshots, Who};
+use super::{ballast, processes};
 use crate::cluster::http::{self, Request};
 use crate::cluster::{Cluster, Problem};
-use crate::nemesis::fault::Who;
 
 type Installed<'a> = Result<Effect<'a>, Problem>;
 
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a node that is back may take to be sent a snapshot.
 const INSTALL_MAX: Duration = Duration::from_secs(15);
-const BALLAST_KEYS: usize = 32;
-const BALLAST_BYTES: usize = 64 << 10;
 
 pub(super) fn snapshot<'a>(cluster: &'a Cluster, snapshots: &'a Snapshots) -> Installed<'a> {
     if !cluster.is_talus() {
@@ -77,7 +72,7 @@ fn outrun(cluster: &Cluster, node: u32, needed: f64, until: &Until<'_>) -> Outco
     let mut last = Problem::new("ballast", "nobody leads");
     loop {
         if let Some(leader) = cluster.leader().filter(|leader| *leader != node) {
-            let outrun = ballast(cluster, leader).and_then(|()| cluster.snapshot(leader));
+            let outrun = ballast::write(cluster, leader).and_then(|()| cluster.snapshot(leader));
             let purged = outrun.and_then(|()| metric(cluster, leader, "talus_raft_purged_index"));
             match purged {
                 Ok(purged) if purged > needed => return Ok(()),
@@ -91,36 +86,12 @@ fn outrun(cluster: &Cluster, node: u32, needed: f64, until: &Until<'_>) -> Outco
     }
 }
 
-/// Bytes that do not compress, to keys of no workload.
-fn ballast(cluster: &Cluster, node: u32) -> Outcome {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let at = cluster.redis(node);
-    let write = || {
-        let mut stream = TcpStream::connect_timeout(&at, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let (mut value, mut reply) = (vec![0; BALLAST_BYTES], [0; 5]);
-        for key in 0..BALLAST_KEYS {
-            rand::fill(&mut value[..]);
-            let key = format!("ballast:{key}");
-            let head =
-                format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${BALLAST_BYTES}\r\n", key.len());
-            stream.write_all(&[head.as_bytes(), &value, b"\r\n"].concat())?;
-            stream.read_exact(&mut reply)?;
-            if reply != *b"+OK\r\n" {
-                return Err(std::io::Error::other(String::from_utf8_lossy(&reply).into_owned()));
-            }
-        }
-        Ok(())
-    };
-    let written: std::io::Result<()> = cluster.network().among_clients(write)?;
-    written.map_err(|error| Problem::new("ballast", error))
-}
-
 /// Whether a snapshot is arriving: its directory is there from the first byte to the last.
 fn is_receiving(cluster: &Cluster, node: u32) -> Result<bool, Problem> {
     let data = cluster.node(node)?.data();
     let life = std::fs::read_to_string(data.join("CURRENT")).unwrap_or_default();
-    let incoming = std::fs::read_dir(data.join(life.trim()).join("shard-0/incoming"));
+    let incoming = data.join(format!("life-{}/shard-0/incoming", life.trim()));
+    let incoming = std::fs::read_dir(incoming);
     Ok(incoming.is_ok_and(|mut entries| entries.next().is_some()))
 }
 

@@ -38,7 +38,7 @@ fn log() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("life-1/log");
     fs::create_dir_all(&log).unwrap();
-    fs::write(dir.path().join("CURRENT"), "life-1\n").unwrap();
+    fs::write(dir.path().join("CURRENT"), "1").unwrap();
     fs::write(log.join("00000001.wal"), segment(5, &[START, 5, 5])).unwrap();
     fs::write(log.join("00000002.wal"), segment(6, &[START, MARKER, 5, MARKER, 5])).unwrap();
     let mut spare = segment(4, &[START, MARKER, 5, MARKER]);
