@@ -1,3 +1,343 @@
 //! `talus-jepsen`: see `--help`.
+//!
+//! Exit codes: 0 valid, 1 invalid, 2 unknown or impossible.
 
-fn main() {}
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jepsen::check::{self, Verdict, selftest};
+use jepsen::cluster::{self, Mode, Target};
+use jepsen::history::History;
+use jepsen::nemesis;
+use jepsen::report::{self, Summary};
+use jepsen::run::{self, Config, mutants, soak, stop, suite};
+use jepsen::workload::{ROWS, Row};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Breaks clusters of Talus and checks what their clients saw
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// One run for each workload
+    Run(Run),
+    /// Judges a history, .edn or .jsonl
+    Check(Check),
+    /// Judges histories whose verdict is known
+    Selftest,
+    /// Workloads, faults, mutants, and what this machine lacks
+    List,
+    /// Random runs of ten minutes
+    Soak(Soak),
+    /// Servers with known bugs: each must be caught
+    Mutants(Mutants),
+    /// Many runs and one table
+    Suite(Suite),
+}
+
+#[derive(Args)]
+struct Run {
+    /// What clients do, comma-separated: a run for each
+    #[arg(long, value_delimiter = ',', default_value = "append", value_parser = workload)]
+    workload: Vec<&'static Row>,
+    /// What breaks, comma-separated, all in the same run; or none
+    #[arg(long, value_delimiter = ',', value_parser = fault)]
+    nemesis: Vec<String>,
+    /// Nodes of the cluster
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=9))]
+    nodes: u32,
+    /// Seconds under load
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    time: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of everything that runs clusters
+#[derive(Args)]
+struct Common {
+    /// What everything random is drawn from; random itself if not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where history and report go [default: jepsen-out/SEED]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How nodes are kept apart
+    #[arg(long, value_enum, default_value_t = Kept::Auto)]
+    mode: Kept,
+    /// What is tested
+    #[arg(long, value_enum, default_value_t = Tested::Talus)]
+    target: Tested,
+    /// The server binary
+    #[arg(long, value_name = "PATH", env = "TALUS", default_value = "talus")]
+    talus: PathBuf,
+    /// Faults leave a majority whole, and service must go on
+    #[arg(long)]
+    liveness: bool,
+    /// Operations a second and client
+    #[arg(long, default_value_t = 20.0)]
+    rate: f64,
+    /// Clients a node
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
+    concurrency: u32,
+}
+
+#[derive(Args)]
+struct Check {
+    /// The history
+    file: PathBuf,
+    /// What made it, if its operations do not tell
+    #[arg(long, value_parser = workload)]
+    workload: Option<&'static Row>,
+}
+
+#[derive(Args)]
+struct Soak {
+    /// How long
+    #[arg(long, default_value_t = 2.0)]
+    hours: f64,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+struct Mutants {
+    /// Runs of each
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Only these, comma-separated
+    #[arg(long, value_delimiter = ',', value_parser = mutant)]
+    only: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+struct Suite {
+    /// Which runs
+    #[arg(value_enum)]
+    which: Which,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Which {
+    /// Six minutes, with the self-test
+    Smoke,
+    /// Forty minutes
+    Full,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kept {
+    /// Namespaces if this machine allows them
+    Auto,
+    /// A network namespace each: all faults, needs root
+    Namespaces,
+    /// A proxy for each directed link
+    Loopback,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Tested {
+    /// Talus
+    Talus,
+    /// Redis with Sentinel, which loses writes
+    Sentinel,
+    /// etcd, for `register`
+    Etcd,
+}
+
+fn workload(name: &str) -> Result<&'static Row, String> {
+    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    Row::named(name).ok_or_else(|| format!("there are: {}", names.join(", ")))
+}
+
+fn fault(name: &str) -> Result<String, String> {
+    let known = name == "none" || nemesis::names().contains(&name);
+    known
+        .then(|| name.to_owned())
+        .ok_or_else(|| format!("there are: none, {}", nemesis::names().join(", ")))
+}
+
+fn mutant(id: &str) -> Result<String, String> {
+    let ids: Vec<&str> = mutants::MUTANTS.iter().map(|mutant| mutant.id).collect();
+    ids.contains(&id).then(|| id.to_owned()).ok_or_else(|| format!("there are: {}", ids.join(", ")))
+}
+
+fn main() -> ExitCode {
+    let verb = Cli::parse().verb;
+    let stop = match stop::on_signals() {
+        Ok(stop) => stop,
+        Err(error) => {
+            eprintln!("signals cannot be handled: {error}");
+            return code(Verdict::Unknown);
+        }
+    };
+    let verdict = match verb {
+        Verb::Run(run) => play_run(&run, &stop),
+        Verb::Check(check) => check_file(&check),
+        Verb::Selftest => test_self(),
+        Verb::List => list(),
+        Verb::Soak(soak) => play_soak(&soak, &stop),
+        Verb::Mutants(mutants) => play_mutants(&mutants, &stop),
+        Verb::Suite(suite) => play_suite(&suite, &stop),
+    };
+    code(verdict)
+}
+
+fn code(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Valid => ExitCode::SUCCESS,
+        Verdict::Invalid => ExitCode::from(1),
+        Verdict::Unknown => ExitCode::from(2),
+    }
+}
+
+impl Common {
+    /// What all runs of this command share. Says at once what this machine lacks.
+    fn config(&self) -> Config {
+        let seed = self.seed.unwrap_or_else(rand::random);
+        let target = match self.target {
+            Tested::Talus => Target::Talus(self.talus.clone()),
+            Tested::Sentinel => Target::Sentinel,
+            Tested::Etcd => Target::Etcd,
+        };
+        Config {
+            workload: &ROWS[0],
+            nemeses: Vec::new(),
+            nodes: 3,
+            seconds: 0,
+            seed,
+            dir: self.out.clone().unwrap_or_else(|| Path::new("jepsen-out").join(seed.to_string())),
+            mode: self.mode(),
+            target,
+            rate: self.rate,
+            concurrency: self.concurrency,
+            liveness: self.liveness,
+            env: Vec::new(),
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        match self.mode {
+            Kept::Namespaces => Mode::Namespaces,
+            Kept::Loopback => Mode::Loopback,
+            Kept::Auto => {
+                let lacking = cluster::lacks(Mode::Namespaces);
+                lacking.iter().for_each(|what| eprintln!("no namespaces: {what}"));
+                if lacking.is_empty() { Mode::Namespaces } else { Mode::Loopback }
+            }
+        }
+    }
+}
+
+fn play_run(args: &Run, stop: &AtomicBool) -> Verdict {
+    let base = args.common.config();
+    let nemeses: Vec<String> =
+        args.nemesis.iter().filter(|name| *name != "none").cloned().collect();
+    let several = args.workload.len() > 1;
+    let configs = args.workload.iter().map(|workload| Config {
+        workload,
+        nemeses: nemeses.clone(),
+        nodes: args.nodes,
+        seconds: args.time,
+        dir: if several { base.dir.join(workload.name) } else { base.dir.clone() },
+        ..base.clone()
+    });
+    let lines = suite::play(configs, stop);
+    if several {
+        println!("{}", suite::summary(&lines));
+    }
+    suite::worst(&lines)
+}
+
+fn check_file(args: &Check) -> Verdict {
+    let mut summary = Summary::new(format!("talus-jepsen check {}", args.file.display()));
+    let history = match History::read(&args.file) {
+        Ok(history) => history,
+        Err(malformed) => {
+            summary.findings.push(check::unreadable(&malformed));
+            return announce(summary, &History::default());
+        }
+    };
+    let Some(row) = args.workload.or_else(|| Row::inferred(&history)) else {
+        println!("{}: its operations do not tell the workload; name it", args.file.display());
+        return announce(summary, &history);
+    };
+    summary.workload = row.name.to_owned();
+    summary.findings = row.check(&history, run::PATIENCE);
+    announce(summary, &history)
+}
+
+fn test_self() -> Verdict {
+    let outcomes = selftest::selftest();
+    let failures: Vec<_> =
+        outcomes.iter().filter_map(|o| Some((&o.name, o.failure.as_ref()?))).collect();
+    failures.iter().for_each(|(name, failure)| println!("{name}: {failure}"));
+    println!("selftest: {} of {} tests failed", failures.len(), outcomes.len());
+    match (outcomes.is_empty(), failures.is_empty()) {
+        (false, true) => Verdict::Valid,
+        (true, _) => Verdict::Unknown,
+        (false, false) => Verdict::Invalid,
+    }
+}
+
+/// Prints what was found, and gives the worst of it.
+fn announce(mut summary: Summary, history: &History) -> Verdict {
+    let verdicts = summary.findings.iter().map(|finding| finding.verdict);
+    summary.verdict = verdicts.max().unwrap_or(Verdict::Unknown);
+    println!("{}", report::text(&summary, history));
+    summary.verdict
+}
+
+fn list() -> Verdict {
+    println!("workloads");
+    ROWS.iter().for_each(|row| println!("  {:10} {}", row.name, row.about));
+    println!("nemeses\n  {}", nemesis::names().join(", "));
+    println!("mutants");
+    mutants::MUTANTS.iter().for_each(|mutant| println!("  {:33} {}", mutant.id, mutant.bug));
+    for mode in [Mode::Namespaces, Mode::Loopback] {
+        println!("{} on this machine", run::command::mode(mode));
+        let lacking = cluster::lacks(mode);
+        lacking.iter().for_each(|what| println!("  lacks {what}"));
+        if lacking.is_empty() {
+            println!("  lacks nothing");
+        }
+    }
+    Verdict::Valid
+}
+
+fn play_soak(args: &Soak, stop: &AtomicBool) -> Verdict {
+    let base = args.common.config();
+    let faults: Vec<String> = nemesis::names().iter().map(|name| (*name).to_owned()).collect();
+    let length = Duration::from_secs_f64(args.hours.max(0.0) * 3600.0);
+    let lines = suite::play(soak::configs(&base, &faults, length), stop);
+    println!("{}", suite::summary(&lines));
+    suite::worst(&lines)
+}
+
+fn play_mutants(args: &Mutants, stop: &AtomicBool) -> Verdict {
+    let trials = mutants::play(&args.common.config(), &args.only, args.seeds, stop);
+    println!("{}", mutants::summary(&trials));
+    if trials.iter().all(mutants::Trial::is_caught) { Verdict::Valid } else { Verdict::Invalid }
+}
+
+fn play_suite(args: &Suite, stop: &AtomicBool) -> Verdict {
+    let base = args.common.config();
+    let (jobs, tested) = match args.which {
+        Which::Smoke => (suite::SMOKE, test_self()),
+        Which::Full => (suite::FULL, Verdict::Valid),
+    };
+    let configs = jobs.iter().enumerate().map(|(number, job)| suite::configure(&base, job, number));
+    let lines = suite::play(configs, stop);
+    println!("{}", suite::summary(&lines));
+    suite::worst(&lines).max(tested)
+}

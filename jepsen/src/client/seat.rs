@@ -94,6 +94,13 @@ impl<'a> Seat<'a> {
         self.of_node(&self.addresses.side)
     }
 
+    /// The same of all nodes, its own first.
+    pub fn sides(&self) -> impl Iterator<Item = SocketAddr> {
+        let own = self.node as usize - 1;
+        let (before, from) = self.addresses.side.split_at(own);
+        from.iter().chain(before).copied()
+    }
+
     fn of_node(&self, addresses: &[SocketAddr]) -> SocketAddr {
         addresses[self.node as usize - 1]
     }

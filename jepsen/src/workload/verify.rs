@@ -65,14 +65,23 @@ pub fn final_digest() -> Invocation {
 }
 
 /// Asks for the digests of all replicas; `complete` if none may be missing.
+///
+/// Only the leader gives them, so every node is asked until one does.
 pub fn digest(seat: &Seat<'_>, complete: bool) -> Result<Value, Trouble> {
-    let (status, text) =
-        http::ask(&http::agent(PATIENCE), seat.side(), "/v1/digest", &Request::Get)
-            .map_err(Trouble::Refused)?;
-    if status != 200 {
-        return Err(Trouble::Refused(format!("{status}: {}", text.trim())));
+    let agent = http::agent(PATIENCE);
+    let mut refused = "there are no nodes".to_owned();
+    for side in seat.sides() {
+        match http::ask(&agent, side, "/v1/digest", &Request::Get) {
+            Ok((200, text)) => return digests(&text, complete),
+            Ok((status, text)) => refused = format!("{status}: {}", text.trim()),
+            Err(error) => refused = error,
+        }
     }
-    let view: serde_json::Value = serde_json::from_str(&text)
+    Err(Trouble::Refused(refused))
+}
+
+fn digests(text: &str, complete: bool) -> Result<Value, Trouble> {
+    let view: serde_json::Value = serde_json::from_str(text)
         .map_err(|error| Trouble::Impossible(format!("{error} in {text:?}")))?;
     let strange = || Trouble::Impossible(format!("{view} as digests"));
     let index = view["index"].as_i64().ok_or_else(strange)?;

@@ -1,0 +1,173 @@
+//! Servers with known bugs, each of which must be caught: the harness is what is tested here.
+//!
+//! A build of the server with its mutants in it reads which one to be from `TALUS_MUTANT`. The table
+//! pairs each bug with the workload and the faults under which it must show.
+
+use super::suite::{self, Job, Line};
+use super::{Config, table};
+use crate::check::Verdict;
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+
+/// A known bug.
+#[derive(Debug)]
+pub struct Mutant {
+    /// What the server knows it by.
+    pub id: &'static str,
+    /// What is wrong with it.
+    pub bug: &'static str,
+    /// Under what it must show.
+    pub job: Job,
+}
+
+/// The variable that chooses the mutant.
+const VARIABLE: &str = "TALUS_MUTANT";
+
+const fn mutant(id: &'static str, bug: &'static str, job: Job) -> Mutant {
+    Mutant { id, bug, job }
+}
+
+const fn job(
+    workload: &'static str,
+    nemeses: &'static [&'static str],
+    nodes: u32,
+    seconds: u64,
+) -> Job {
+    Job { workload, nemeses, nodes, seconds }
+}
+
+/// All of them.
+pub const MUTANTS: &[Mutant] = &[
+    mutant("ack-before-fsync", "answers before the log is on disk", job("set", &["power"], 3, 40)),
+    mutant(
+        "ack-before-commit",
+        "the leader answers when its own log has it",
+        job("append", &["partition", "kill"], 5, 40),
+    ),
+    mutant(
+        "no-read-barrier",
+        "a node reads what it has, and asks nobody",
+        job("register", &["partition", "pause"], 3, 30),
+    ),
+    mutant(
+        "long-lease",
+        "a leader trusts its lease longer than others wait",
+        job("register", &["partition", "pause"], 5, 40),
+    ),
+    mutant(
+        "vote-not-persisted",
+        "a restarted node votes twice in a term",
+        job("append", &["kill", "partition"], 5, 60),
+    ),
+    mutant(
+        "apply-twice-after-restart",
+        "effects outlive a crash that forgets they were applied",
+        job("counter", &["kill"], 3, 30),
+    ),
+    mutant(
+        "transaction-as-two-entries",
+        "a transaction is cut in two in the log",
+        job("append", &["kill"], 3, 30),
+    ),
+    mutant(
+        "forward-without-dedup",
+        "a forwarded write that is sent again is applied again",
+        job("counter", &["transfer", "kill"], 3, 40),
+    ),
+    mutant(
+        "wrong-error-class",
+        "a definite no for what may have happened",
+        job("append", &["kill", "partition"], 5, 40),
+    ),
+    mutant(
+        "snapshot-without-last-entry",
+        "a snapshot lacks the entry it claims to end with",
+        job("set", &["snapshot", "kill"], 3, 40),
+    ),
+    mutant("local-clock-expiry", "each node's clock decides expiry", job("ttl", &["clock"], 3, 40)),
+    mutant("skip-one-apply", "a follower skips an entry now and then", job("verify", &[], 3, 30)),
+    mutant(
+        "watch-forgotten-at-leader-change",
+        "EXEC does not check what was watched before a change of leader",
+        job("bank", &["transfer"], 3, 40),
+    ),
+    mutant(
+        "fsync-error-ignored",
+        "a failed fsync is taken for done",
+        job("set", &["fsync-error", "power"], 3, 40),
+    ),
+    mutant(
+        "removed-node-votes",
+        "a removed node is still asked for its vote",
+        job("append", &["member", "partition"], 5, 60),
+    ),
+];
+
+/// How one mutant fared.
+pub struct Trial {
+    mutant: &'static Mutant,
+    lines: Vec<Line>,
+}
+
+impl Trial {
+    fn caught(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.verdict() == Verdict::Invalid)
+    }
+
+    /// Whether any run caught it.
+    pub fn is_caught(&self) -> bool {
+        self.caught().next().is_some()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let caught = format!("{} of {}", self.caught().count(), self.lines.len());
+        let (by, job) = (self.by(), &self.mutant.job);
+        let faults =
+            if job.nemeses.is_empty() { "none".to_owned() } else { job.nemeses.join(", ") };
+        let under = format!("{} × {faults}", job.workload);
+        let seconds = self.median_seconds().map_or_else(String::new, |seconds| seconds.to_string());
+        let (id, bug) = (self.mutant.id.to_owned(), self.mutant.bug.to_owned());
+        vec![id, bug, under, caught, by, seconds]
+    }
+
+    fn by(&self) -> String {
+        let outcomes = self.caught().filter_map(|line| line.result.as_ref().ok());
+        let findings = outcomes.flat_map(|outcome| &outcome.findings);
+        let guilty = findings.filter(|finding| finding.verdict == Verdict::Invalid);
+        let checkers: BTreeSet<&str> = guilty.map(|finding| finding.checker).collect();
+        checkers.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Seconds of a run that caught it, start and judgement included.
+    fn median_seconds(&self) -> Option<u64> {
+        let outcomes = self.caught().filter_map(|line| line.result.as_ref().ok());
+        let mut seconds: Vec<u64> = outcomes.map(|outcome| outcome.duration.as_secs()).collect();
+        seconds.sort_unstable();
+        seconds.get(seconds.len() / 2).copied()
+    }
+}
+
+/// Tries those whose id is in `only`, or all if it is empty, with so many seeds each.
+pub fn play(base: &Config, only: &[String], seeds: u64, stop: &AtomicBool) -> Vec<Trial> {
+    let chosen =
+        MUTANTS.iter().filter(|mutant| only.is_empty() || only.iter().any(|id| id == mutant.id));
+    chosen
+        .map(|mutant| Trial { mutant, lines: suite::play(configs(base, mutant, seeds), stop) })
+        .collect()
+}
+
+fn configs(base: &Config, mutant: &Mutant, seeds: u64) -> impl Iterator<Item = Config> {
+    (0..seeds).map(move |number| {
+        let seed = base.seed.wrapping_add(number);
+        let dir = base.dir.join(format!("{}-{seed}", mutant.id));
+        let mut env = base.env.clone();
+        env.push((VARIABLE.to_owned(), mutant.id.to_owned()));
+        Config { seed, dir, env, ..suite::configure(base, &mutant.job, 0) }
+    })
+}
+
+/// The table of all mutants.
+pub fn summary(trials: &[Trial]) -> String {
+    const HEADS: &[&str] = &["mutant", "bug", "under", "caught", "by", "seconds"];
+    table::draw(HEADS, &trials.iter().map(Trial::cells).collect::<Vec<_>>())
+}

@@ -1,0 +1,195 @@
+//! Runs one after another, and one table at the end.
+
+use super::{Config, Failure, Outcome, run, table};
+use crate::check::{Finding, Verdict};
+use crate::workload::Row;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A run of a suite.
+#[derive(Debug, Clone, Copy)]
+pub struct Job {
+    /// The workload's name.
+    pub workload: &'static str,
+    /// What breaks.
+    pub nemeses: &'static [&'static str],
+    /// Nodes.
+    pub nodes: u32,
+    /// Seconds under load.
+    pub seconds: u64,
+}
+
+const fn job(
+    workload: &'static str,
+    nemeses: &'static [&'static str],
+    nodes: u32,
+    seconds: u64,
+) -> Job {
+    Job { workload, nemeses, nodes, seconds }
+}
+
+/// At most six minutes on two cores.
+pub const SMOKE: &[Job] = &[
+    job("append", &[], 3, 15),
+    job("append", &["kill"], 3, 20),
+    job("append", &["pause"], 3, 20),
+    job("append", &["partition"], 3, 20),
+    job("append", &["member"], 3, 20),
+    job("register", &[], 3, 15),
+    job("register", &["kill"], 3, 20),
+    job("register", &["pause"], 3, 20),
+    job("register", &["partition"], 3, 20),
+    job("register", &["member"], 3, 20),
+];
+
+/// About forty minutes: every workload, every nemesis, alone and together, and clusters of one.
+pub const FULL: &[Job] = &[
+    job("append", &[], 5, 20),
+    job("append", &["partition", "kill"], 5, 60),
+    job("append", &["member", "kill"], 5, 60),
+    job("append", &["member", "partition"], 5, 60),
+    job("append", &["pause", "transfer"], 5, 45),
+    job("append", &["power"], 3, 45),
+    job("append", &["snapshot", "kill"], 3, 45),
+    job("append", &["loss", "delay"], 3, 45),
+    job("append", &["kill"], 1, 30),
+    job("append", &["clock", "cpu"], 3, 45),
+    job("register", &["partition"], 5, 45),
+    job("register", &["pause"], 5, 45),
+    job("register", &["kill", "partition"], 3, 60),
+    job("register", &["delay", "transfer"], 3, 45),
+    job("register", &["member", "pause"], 5, 45),
+    job("register", &["clock"], 3, 30),
+    job("single", &["kill", "transfer"], 3, 45),
+    job("single", &["slow", "snapshot"], 3, 45),
+    job("set", &["power", "kill"], 3, 60),
+    job("set", &["torn-tail"], 3, 45),
+    job("set", &["fsync-error"], 3, 45),
+    job("set", &["disk-full"], 3, 45),
+    job("set", &["slow-fsync", "kill"], 3, 45),
+    job("set", &["partition", "kill"], 5, 45),
+    job("counter", &["kill", "transfer"], 5, 60),
+    job("counter", &["partition"], 3, 45),
+    job("counter", &["term", "loss"], 3, 45),
+    job("bank", &["transfer", "kill"], 3, 45),
+    job("bank", &["partition", "pause"], 5, 60),
+    job("bank", &["power"], 3, 45),
+    job("queue", &["kill", "pause"], 3, 45),
+    job("queue", &["partition", "member"], 5, 60),
+    job("lock", &["pause", "clock"], 3, 60),
+    job("lock", &["partition"], 3, 45),
+    job("ttl", &["clock", "kill"], 3, 60),
+    job("ttl", &["pause", "transfer"], 3, 45),
+    job("verify", &["kill", "snapshot"], 3, 60),
+    job("verify", &["clock", "partition"], 5, 60),
+];
+
+/// One line of the table.
+pub struct Line {
+    /// What was run.
+    pub config: Config,
+    /// How it ended.
+    pub result: Result<Outcome, Failure>,
+}
+
+impl Line {
+    /// Its verdict; a cluster that did not start is a failure of what is tested.
+    pub fn verdict(&self) -> Verdict {
+        match &self.result {
+            Ok(outcome) => outcome.verdict,
+            Err(Failure::Cluster(_)) => Verdict::Invalid,
+            Err(_) => Verdict::Unknown,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let config = &self.config;
+        let (operations, duration, what) = match &self.result {
+            Ok(o) => {
+                (o.operations.to_string(), o.duration.as_secs().to_string(), blame(&o.findings))
+            }
+            Err(failure) => (String::new(), String::new(), first_line(&failure.to_string())),
+        };
+        let (nemeses, seed) = (named(&config.nemeses), config.seed.to_string());
+        let (nodes, verdict) = (config.nodes.to_string(), word(self.verdict()).to_owned());
+        let workload = config.workload.name.to_owned();
+        vec![workload, nemeses, nodes, seed, operations, duration, verdict, what]
+    }
+}
+
+/// The faults for people.
+fn named(nemeses: &[String]) -> String {
+    if nemeses.is_empty() { "none".to_owned() } else { nemeses.join(", ") }
+}
+
+/// The checkers that found it not valid, each with the first line of what it says.
+pub fn blame(findings: &[Finding]) -> String {
+    let guilty = findings.iter().filter(|finding| finding.verdict != Verdict::Valid);
+    let said =
+        guilty.map(|finding| format!("{}: {}", finding.checker, first_line(&finding.summary)));
+    said.collect::<Vec<_>>().join("; ")
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// A verdict as it is printed.
+pub fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Valid => "valid",
+        Verdict::Unknown => "unknown",
+        Verdict::Invalid => "invalid",
+    }
+}
+
+/// `base` with what a job says, in a directory of its own.
+pub fn configure(base: &Config, job: &Job, number: usize) -> Config {
+    let nemeses: Vec<String> = job.nemeses.iter().map(|name| (*name).to_owned()).collect();
+    let name = [&[job.workload.to_owned()], nemeses.as_slice()].concat().join("-");
+    Config {
+        workload: Row::named(job.workload).expect("suites name workloads that exist"),
+        nemeses,
+        nodes: job.nodes,
+        seconds: job.seconds,
+        seed: base.seed.wrapping_add(number as u64),
+        dir: base.dir.join(format!("{number:02}-{name}")),
+        ..base.clone()
+    }
+}
+
+/// Runs all, until `stop`, telling of each as it ends.
+pub fn play(configs: impl IntoIterator<Item = Config>, stop: &AtomicBool) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for config in configs {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        eprintln!("{} × {}, seed {} …", config.workload.name, named(&config.nemeses), config.seed);
+        let result = run(&config, stop);
+        let line = Line { config, result };
+        tell(&line);
+        lines.push(line);
+    }
+    lines
+}
+
+fn tell(line: &Line) {
+    match &line.result {
+        Ok(outcome) => {
+            println!("{}report: {}\n", outcome.text, outcome.dir.join("timeline.html").display())
+        }
+        Err(failure) => println!("{}  {failure}\n", word(line.verdict()).to_uppercase()),
+    }
+}
+
+/// The table of all runs.
+pub fn summary(lines: &[Line]) -> String {
+    const HEADS: &[&str] =
+        &["workload", "nemesis", "nodes", "seed", "operations", "seconds", "verdict", "why"];
+    table::draw(HEADS, &lines.iter().map(Line::cells).collect::<Vec<_>>())
+}
+
+/// The worst verdict; of nothing, unknown.
+pub fn worst(lines: &[Line]) -> Verdict {
+    lines.iter().map(Line::verdict).max().unwrap_or(Verdict::Unknown)
+}
