@@ -5,7 +5,7 @@ use crate::client::seat::Service;
 use crate::cluster::{Mode, Options, Sample, Target};
 use crate::nemesis::{self, Plan};
 use crate::workload::Row;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,9 +92,9 @@ impl Config {
         if let Err(why) = alone.plan() {
             return Some(why);
         }
-        if let Some(mode) = nemesis::requires(&alone.nemeses).mode.filter(|mode| *mode != self.mode)
-        {
-            return Some(format!("needs {}", super::command::mode(mode)));
+        let root = rustix::process::geteuid().is_root();
+        if nemesis::requires(&alone.nemeses).root && !root {
+            return Some("needs root".to_owned());
         }
         let lacking = alone.options().lacks();
         (!lacking.is_empty()).then(|| format!("this machine lacks {}", lacking.join(", ")))
@@ -109,13 +109,15 @@ impl Config {
     /// The cluster that this needs.
     pub fn options(&self) -> Options {
         let needs = nemesis::requires(&self.nemeses);
-        let setting = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let usual = SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        // What a fault needs comes last, and counts.
+        let settings: BTreeMap<String, String> = usual.chain(needs.settings).collect();
         Options {
             nodes: self.nodes,
             mode: self.mode,
             target: self.target.clone(),
             dir: self.nodes_dir(),
-            settings: SETTINGS.iter().map(setting).collect(),
+            settings: settings.into_iter().collect(),
             disk: needs.disk,
             clock: needs.clock,
             env: self.env.clone(),
