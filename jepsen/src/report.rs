@@ -1,1 +1,138 @@
-//! To come.
+//! Reports: a run so drawn and told that a person sees in ten seconds what happened.
+//!
+//! [`write`] leaves `timeline.html`, `latency.svg`, `rate.svg`, `roles.svg` and `results.json` in
+//! the run's directory; [`text`] is for the terminal. They are functions of what they are given: the
+//! same history gives the same bytes. Each file appears whole or not at all.
+
+mod chart;
+mod facts;
+mod faults;
+mod latency;
+mod leadership;
+mod markup;
+mod rate;
+mod results;
+mod roles;
+mod scale;
+#[cfg(test)]
+mod tests;
+mod text;
+mod timeline;
+
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io};
+
+pub use self::text::text;
+use crate::check::{Finding, Verdict};
+use crate::cluster::Sample;
+use crate::history::History;
+
+/// What a run was and what came out of it, beside its history.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The judgement of the whole run.
+    pub verdict: Verdict,
+    /// The command that repeats it.
+    pub command: String,
+    /// The workload, such as `append`.
+    pub workload: String,
+    /// The faults asked for.
+    pub nemeses: Vec<String>,
+    /// How many nodes the cluster had.
+    pub nodes: u32,
+    /// Clients at a time; 0 if unknown, as for a history from elsewhere.
+    pub concurrency: u64,
+    /// The seed of workload and faults.
+    pub seed: u64,
+    /// The commit of the server that ran; empty if unknown.
+    pub commit: String,
+    /// What its binary says of its version; empty if unknown.
+    pub version: String,
+    /// How long all of it took.
+    pub duration: Duration,
+    /// How long its parts took, in order, such as `setup`, `load`, `final`, `check`.
+    pub phases: Vec<(String, Duration)>,
+    /// What each checker found.
+    pub findings: Vec<Finding>,
+    /// What was asked for and could not be done here.
+    pub skipped: Vec<String>,
+}
+
+impl Summary {
+    /// A run of which nothing is known yet but that it is not decided.
+    pub fn new(command: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Unknown,
+            command: command.into(),
+            workload: String::new(),
+            nemeses: Vec::new(),
+            nodes: 0,
+            concurrency: 0,
+            seed: 0,
+            commit: String::new(),
+            version: String::new(),
+            duration: Duration::ZERO,
+            phases: Vec::new(),
+            findings: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Which run it is, in one line.
+    fn title(&self) -> String {
+        let nemeses = if self.nemeses.is_empty() { "no faults" } else { &self.nemeses.join(",") };
+        let workload = if self.workload.is_empty() { "history" } else { &self.workload };
+        let mut title =
+            format!("{workload} × {nemeses} · {} nodes · seed {}", self.nodes, self.seed);
+        if !self.duration.is_zero() {
+            let duration = u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX);
+            title += &format!(" · {}", scale::span(duration));
+        }
+        if !self.version.is_empty() {
+            title += &format!(" · {}", self.version);
+        }
+        if !self.commit.is_empty() {
+            title += &format!(" · {}", markup::shorten(&self.commit, 12));
+        }
+        title
+    }
+
+    /// Findings, those that decide first.
+    fn worst_first(&self) -> Vec<&Finding> {
+        let mut findings: Vec<&Finding> = self.findings.iter().collect();
+        findings.sort_by_key(|finding| (std::cmp::Reverse(finding.verdict), finding.checker));
+        findings
+    }
+}
+
+/// Writes all files of a run into a directory, which is made if it is not there.
+pub fn write(dir: &Path, history: &History, roles: &[Sample], summary: &Summary) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let facts = facts::Facts::new(history, roles, summary);
+    let run = format!("{} · {}", verdict(summary.verdict).to_uppercase(), summary.title());
+    let results = results::json(&facts, roles, summary).map_err(io::Error::other)?;
+    save(dir, "results.json", &results)?;
+    save(dir, "latency.svg", &latency::draw(&facts, &run))?;
+    save(dir, "rate.svg", &rate::draw(&facts, &run))?;
+    save(dir, "roles.svg", &roles::draw(&facts, roles, summary.nodes, &run))?;
+    save(dir, "timeline.html", &timeline::draw(&facts, summary))
+}
+
+/// How a verdict is written.
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Valid => "valid",
+        Verdict::Unknown => "unknown",
+        Verdict::Invalid => "invalid",
+    }
+}
+
+/// Writes a file under another name first, so that nobody reads half of it.
+fn save(dir: &Path, name: &str, text: &str) -> io::Result<()> {
+    let whole = dir.join(name);
+    let partial = dir.join(format!("{name}.partial"));
+    fs::write(&partial, text).and_then(|()| fs::rename(&partial, &whole)).inspect_err(|_| {
+        let _ = fs::remove_file(&partial);
+    })
+}

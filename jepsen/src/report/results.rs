@@ -1,0 +1,163 @@
+//! `results.json`: the whole result of a run for programs, and for the text that people read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Summary;
+use super::facts::{Facts, quantile};
+use super::faults::{self, Band, Cost};
+use super::leadership::{Leader, leaders, stretches};
+use crate::check::{Finding, Verdict};
+use crate::cluster::Sample;
+
+#[derive(Serialize)]
+struct Results<'a> {
+    verdict: Verdict,
+    command: &'a str,
+    workload: &'a str,
+    nemeses: &'a [String],
+    nodes: u32,
+    concurrency: u64,
+    seed: u64,
+    commit: &'a str,
+    version: &'a str,
+    skipped: &'a [String],
+    duration_s: f64,
+    phases: Vec<Phase<'a>>,
+    findings: &'a [Finding],
+    operations: BTreeMap<&'a str, Counts>,
+    latency_ms: BTreeMap<&'a str, Latency>,
+    faults: Vec<Fault<'a>>,
+    faults_installed: usize,
+    faults_survived: usize,
+    leader_changes: usize,
+    leaders: Vec<Leader>,
+}
+
+#[derive(Serialize)]
+struct Phase<'a> {
+    name: &'a str,
+    seconds: f64,
+}
+
+/// Operations of one `f`, by outcome.
+#[derive(Serialize)]
+struct Counts {
+    ok: usize,
+    fail: usize,
+    info: usize,
+}
+
+/// Milliseconds that operations of one `f` took which ended `ok`.
+#[derive(Serialize)]
+struct Latency {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+    max: f64,
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    name: &'a str,
+    targets: &'a str,
+    from_s: f64,
+    until_s: f64,
+    error: Option<&'a str>,
+    survived: bool,
+    /// The longest time without any write that ended `ok` while the fault lasted.
+    unavailable_ms: Option<f64>,
+    /// From its end to the next write that ended `ok`.
+    recovery_ms: Option<f64>,
+}
+
+/// Writes it.
+pub fn json(
+    facts: &Facts<'_>,
+    samples: &[Sample],
+    summary: &Summary,
+) -> serde_json::Result<String> {
+    let faults: Vec<Fault<'_>> = facts
+        .bands
+        .iter()
+        .zip(faults::costs(facts))
+        .map(|(band, cost)| fault(band, &cost))
+        .collect();
+    let leaders = leaders(&stretches(samples, facts.end));
+    let results = Results {
+        verdict: summary.verdict,
+        command: &summary.command,
+        workload: &summary.workload,
+        nemeses: &summary.nemeses,
+        nodes: summary.nodes,
+        concurrency: facts.threads,
+        seed: summary.seed,
+        commit: &summary.commit,
+        version: &summary.version,
+        skipped: &summary.skipped,
+        duration_s: rounded(summary.duration),
+        phases: summary
+            .phases
+            .iter()
+            .map(|(name, it)| Phase { name, seconds: rounded(*it) })
+            .collect(),
+        findings: &summary.findings,
+        operations: facts
+            .counts()
+            .into_iter()
+            .map(|(f, counts)| (f, Counts::from(counts)))
+            .collect(),
+        latency_ms: facts
+            .latencies()
+            .iter()
+            .filter_map(|it| Some((*it.0, latency(it.1)?)))
+            .collect(),
+        faults_installed: faults.iter().filter(|fault| fault.error.is_none()).count(),
+        faults_survived: faults.iter().filter(|fault| fault.survived).count(),
+        faults,
+        leader_changes: leaders.len().saturating_sub(1),
+        leaders,
+    };
+    serde_json::to_string_pretty(&results).map(|text| text + "\n")
+}
+
+impl From<[usize; 3]> for Counts {
+    fn from([ok, fail, info]: [usize; 3]) -> Self {
+        Self { ok, fail, info }
+    }
+}
+
+fn latency(sorted: &[u64]) -> Option<Latency> {
+    let at = |q| quantile(sorted, q).map(milliseconds);
+    Some(Latency { p50: at(0.5)?, p95: at(0.95)?, p99: at(0.99)?, max: at(1.0)? })
+}
+
+fn fault<'a>(band: &'a Band, cost: &Cost) -> Fault<'a> {
+    Fault {
+        name: &band.name,
+        targets: &band.targets,
+        from_s: seconds(band.from),
+        until_s: seconds(band.until),
+        error: band.error.as_deref(),
+        survived: cost.survived,
+        unavailable_ms: cost.silence.filter(|_| band.error.is_none()).map(milliseconds),
+        recovery_ms: cost.recovery.filter(|_| band.error.is_none()).map(milliseconds),
+    }
+}
+
+/// To a microsecond.
+fn milliseconds(nanoseconds: u64) -> f64 {
+    (nanoseconds as f64 / 1e3).round() / 1e3
+}
+
+/// Seconds, to a microsecond.
+fn seconds(nanoseconds: u64) -> f64 {
+    (nanoseconds as f64 / 1e3).round() / 1e6
+}
+
+/// Seconds, to a millisecond.
+fn rounded(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}
