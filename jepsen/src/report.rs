@@ -3,6 +3,10 @@
 //! [`write`] leaves `timeline.html`, `latency.svg`, `rate.svg`, `roles.svg` and `results.json` in
 //! the run's directory; [`text`] is for the terminal. They are functions of what they are given: the
 //! same history gives the same bytes. Each file appears whole or not at all.
+//!
+//! Operations that a checker accuses are marked: those whose events stand in the details of an
+//! `invalid` finding, at any depth, as the number under a key `event` or `index`, or in a list under
+//! a key `events` or `indexes`.
 
 mod chart;
 mod facts;
@@ -23,13 +27,15 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
+use serde::Serialize;
+
 pub use self::text::text;
 use crate::check::{Finding, Verdict};
 use crate::cluster::Sample;
 use crate::history::History;
 
 /// What a run was and what came out of it, beside its history.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     /// The judgement of the whole run.
     pub verdict: Verdict,
@@ -50,8 +56,10 @@ pub struct Summary {
     /// What its binary says of its version; empty if unknown.
     pub version: String,
     /// How long all of it took.
+    #[serde(rename = "duration_s", serialize_with = "results::duration")]
     pub duration: Duration,
     /// How long its parts took, in order, such as `setup`, `load`, `final`, `check`.
+    #[serde(rename = "phases_s", serialize_with = "results::phases")]
     pub phases: Vec<(String, Duration)>,
     /// What each checker found.
     pub findings: Vec<Finding>,

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use invented::Size;
 use jepsen::check::{Finding, Verdict};
-use jepsen::cluster::Sample;
+use jepsen::cluster::{Role, Sample};
 use jepsen::history::{Event, History, Kind, Process, Value};
 use jepsen::report::{Summary, text, write};
 use serde_json::json;
@@ -174,7 +174,7 @@ fn pictures_show_every_fault_and_outcome() {
         let paths = dots.iter().filter(|it| it.classes().any(|class| class == outcome)).count();
         assert_eq!(paths, 3, "a path for each f that ended {outcome}");
     }
-    for role in ["leader", "follower", "candidate", "learner", "down"] {
+    for role in ["leader", "follower", "candidate", "down"] {
         let roles = elements(&files["roles.svg"]).unwrap();
         assert!(with_class(&roles, role).len() > 1, "{role} beside its legend");
     }
@@ -242,7 +242,7 @@ fn one_operation_is_enough() {
 
 #[test]
 fn nodes_that_were_never_reachable_are_down() {
-    let sample = |(time, node)| Sample { time, node, role: None, term: None, leader: None };
+    let sample = |(time, node)| Sample { time, node, role: Role::Down, term: 0, leader: None };
     let samples: Vec<Sample> = (0..51)
         .flat_map(|at| (1..4).map(move |node| (at * 100_000_000, node)))
         .map(sample)
@@ -266,8 +266,8 @@ fn nothing_that_a_server_or_a_person_wrote_becomes_markup() {
     (begun.f, failed.f) = (hostile.to_string(), hostile.to_string());
     let mut fault = event(2, Kind::Info, Process::Nemesis, text());
     fault.f = format!("start-{hostile}");
-    let role = Some(hostile.to_string());
-    let samples = [Sample { time: 5, node: 1, role, term: Some(u64::MAX), leader: Some(0) }];
+    let samples =
+        [Sample { time: 5, node: u32::MAX, role: Role::Leader, term: u64::MAX, leader: Some(0) }];
     let summary = Summary {
         verdict: Verdict::Invalid,
         workload: hostile.to_string(),

@@ -96,35 +96,37 @@ impl<'a> Chart<'a> {
             self.key(&Key::Box(&key), &format!("{name} ×{count}"));
         }
         let top = self.y + 4.0;
-        let lanes = self.strip();
+        let (lanes, words) = self.strip();
         for (band, lane) in self.facts.bands.iter().zip(&lanes.of) {
             let y = top + *lane.min(&(STRIP_ROWS_MAX - 1)) as f64 * STRIP_ROW;
-            self.chip(band, y, lanes.count <= STRIP_ROWS_MAX);
+            self.chip(band, y, words);
         }
         self.y = top + lanes.count.min(STRIP_ROWS_MAX) as f64 * STRIP_ROW + 2.0;
     }
 
     /// Lanes with room for each fault's words, or, if that takes too many, for the faults alone.
-    fn strip(&self) -> Lanes {
+    fn strip(&self) -> (Lanes, bool) {
         let end = |band: &Band, words: bool| {
-            let words =
-                if words { chip_text(band).chars().count() as f64 * CHARACTER } else { 0.0 };
-            self.x(band.until).max(self.x(band.from) + words + 6.0)
+            let words = if words { wide(&chip_text(band)) } else { 0.0 };
+            self.x(band.until).max(self.x(band.from) + words + 2.0)
         };
-        let spans =
-            |words| self.facts.bands.iter().map(move |it| (self.x(it.from), end(it, words)));
-        let with_words = Lanes::new(spans(true));
-        if with_words.count <= STRIP_ROWS_MAX { with_words } else { Lanes::new(spans(false)) }
+        let bands = || self.facts.bands.iter();
+        let with_words = Lanes::new(bands().map(|band| (self.x(band.from), end(band, true))));
+        if with_words.count <= STRIP_ROWS_MAX {
+            return (with_words, true);
+        }
+        (Lanes::new(bands().map(|band| (self.x(band.from), end(band, false)))), false)
     }
 
     fn chip(&mut self, band: &Band, y: f64, words: bool) {
-        let (from, until) = (self.x(band.from), self.x(band.until));
-        let width = (until - from).max(3.0);
+        let text = chip_text(band);
+        let (from, lasts) = (self.x(band.from), self.x(band.until) - self.x(band.from));
+        let words = words || wide(&text) <= lasts;
+        let least = if words && band.error.is_some() { wide(&text) } else { 3.0 };
         let title = format!("{}\n{} to {}", band.label(), clock(band.from), clock(band.until));
         let class = format!("fault {}", self.class(band));
-        self.titled(&class, (from, y), (width, STRIP_ROW - 2.0), &title);
-        let text = chip_text(band);
-        if words || text.chars().count() as f64 * CHARACTER + 6.0 <= width {
+        self.titled(&class, (from, y), (lasts.max(least), STRIP_ROW - 2.0), &title);
+        if words {
             self.label("", (from + 3.0, y + 11.5), &text);
         }
     }
@@ -258,9 +260,13 @@ impl Lanes {
     }
 }
 
+/// About how wide a text is in a chip.
+fn wide(text: &str) -> f64 {
+    text.chars().count() as f64 * CHARACTER + 6.0
+}
+
 fn chip_text(band: &Band) -> String {
-    let text = format!("{} {}", band.name, band.targets);
-    shorten(text.trim_end(), CHIP_TEXT_MAX)
+    shorten(&band.what(), CHIP_TEXT_MAX)
 }
 
 fn rectangle<'a>(

@@ -146,8 +146,8 @@ fn threads_of(history: &History) -> u64 {
     (1..=most.min(THREADS_MAX)).find(fits).unwrap_or(most)
 }
 
-/// The indexes of events in the details of findings that are `invalid`: at any depth, the number
-/// under a key `index` and the numbers in a list under `events` or `indexes`.
+/// The indexes of events in the details of findings that are `invalid`, under the keys that the head
+/// of `report` names.
 fn accused(findings: &[Finding], events: usize) -> BTreeSet<usize> {
     let mut indexes = BTreeSet::new();
     for finding in findings.iter().filter(|finding| finding.verdict == Verdict::Invalid) {
@@ -164,7 +164,7 @@ fn collect(json: &Json, indexes: &mut BTreeSet<usize>) {
         Json::Object(fields) => {
             for (key, value) in fields {
                 match (key.as_str(), value) {
-                    ("index", Json::Number(_)) => indexes.extend(number(value)),
+                    ("event" | "index", Json::Number(_)) => indexes.extend(number(value)),
                     ("events" | "indexes", Json::Array(items)) => {
                         indexes.extend(items.iter().filter_map(number));
                         collect(value, indexes);

@@ -1,8 +1,9 @@
 //! Faults as spans of time, and what they cost.
 //!
 //! A nemesis tells of one action by one event or by two, before and after. So a second start of the
-//! same fault on the same targets belongs to the first, and a fault lasts until the last event that
-//! says it stops.
+//! same fault belongs to the first if it is of the same targets, or if the first had named none yet,
+//! and a fault lasts until the last event that says it stops. Faults of one name may overlap: their
+//! targets tell them apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,19 +23,23 @@ pub struct Band {
     pub until: u64,
     /// Why it could not be installed; it did nothing then.
     pub error: Option<String>,
+    /// Why it could not be undone, or not wholly.
+    pub undone: Option<String>,
     open: bool,
 }
 
 impl Band {
-    /// The name, the targets, and whether it failed, in one line.
+    /// The name and the targets.
+    pub fn what(&self) -> String {
+        format!("{} {}", self.name, self.targets).trim_end().to_string()
+    }
+
+    /// The name, the targets, and why it failed, in one line.
     pub fn label(&self) -> String {
-        let mut label = self.name.clone();
-        if !self.targets.is_empty() {
-            label = format!("{label} {}", self.targets);
-        }
-        match &self.error {
-            Some(error) => format!("{label} (not installed: {error})"),
-            None => label,
+        match (&self.error, &self.undone) {
+            (Some(error), _) => format!("{} (not installed: {error})", self.what()),
+            (None, Some(error)) => format!("{} (not undone: {error})", self.what()),
+            (None, None) => self.what(),
         }
     }
 
@@ -45,6 +50,7 @@ impl Band {
             from: event.time,
             until: event.time,
             error: event.error.clone(),
+            undone: None,
             open: true,
         }
     }
@@ -67,7 +73,8 @@ pub struct Cost {
     pub survived: bool,
 }
 
-/// All faults of a history, by their beginning; what nobody stopped lasts until `end`.
+/// All faults of a history, by their beginning. What nobody stopped lasts until `end`, what was not
+/// installed for no time at all.
 pub fn bands(history: &History, end: u64) -> Vec<Band> {
     let mut bands: Vec<Band> = Vec::new();
     for event in history.faults() {
@@ -83,7 +90,13 @@ pub fn bands(history: &History, end: u64) -> Vec<Band> {
             bands.push(moment);
         }
     }
-    bands.iter_mut().filter(|band| band.open && band.error.is_none()).for_each(|it| it.end(end));
+    for band in &mut bands {
+        match (&band.error, band.open) {
+            (Some(_), _) => band.end(band.from),
+            (None, true) => band.end(end),
+            (None, false) => {}
+        }
+    }
     bands
 }
 
@@ -97,6 +110,17 @@ pub fn installed(bands: &[Band]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for band in bands.iter().filter(|band| band.error.is_none()) {
         *counts.entry(band.name.as_str()).or_default() += 1;
+    }
+    counts
+}
+
+/// Why faults were not installed, and how many for that reason, by name.
+pub fn refused(bands: &[Band]) -> BTreeMap<(&str, &str), usize> {
+    let mut counts = BTreeMap::new();
+    for band in bands {
+        if let Some(error) = &band.error {
+            *counts.entry((band.name.as_str(), error.as_str())).or_default() += 1;
+        }
     }
     counts
 }
@@ -121,13 +145,14 @@ pub fn costs(facts: &Facts<'_>) -> Vec<Cost> {
 }
 
 fn start(bands: &mut Vec<Band>, name: &str, event: &Event) {
-    let value = targets(&event.value);
-    let same = |band: &&mut Band| {
-        band.open && band.name == name && (value.is_empty() || band.targets == value)
+    let told = Band::begin(name, event);
+    let first = |band: &&mut Band| {
+        let waits = band.open && band.name == name && band.error.is_none();
+        waits && (band.targets.is_empty() || band.targets == told.targets)
     };
-    match bands.iter_mut().rev().find(same) {
-        Some(band) => band.error = band.error.take().or_else(|| event.error.clone()),
-        None => bands.push(Band::begin(name, event)),
+    match bands.iter_mut().rev().find(first) {
+        Some(band) => (band.targets, band.error) = (told.targets, told.error),
+        None => bands.push(told),
     }
 }
 
@@ -139,8 +164,11 @@ fn stop(bands: &mut [Band], name: &str, event: &Event) {
     let mine = |band: &&mut Band| {
         band.name == name && band.open == open && (!exact || band.targets == value)
     };
-    let limit = if open { usize::MAX } else { 1 };
-    bands.iter_mut().rev().filter(mine).take(limit).for_each(|band| band.end(event.time));
+    let limit = if open && !exact { usize::MAX } else { 1 };
+    for band in bands.iter_mut().rev().filter(mine).take(limit) {
+        band.end(event.time);
+        band.undone = band.undone.take().or_else(|| event.error.clone());
+    }
 }
 
 fn targets(value: &Value) -> String {

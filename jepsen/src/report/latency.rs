@@ -21,6 +21,7 @@ const SHAPES: [&str; 7] = [
 ];
 const QUANTILES: [f64; 4] = [0.5, 0.95, 0.99, 1.0];
 const WINDOWS: f64 = 150.0;
+const WINDOW_OPERATIONS: f64 = 10.0;
 
 /// Draws it.
 pub fn draw(facts: &Facts<'_>, run: &str) -> String {
@@ -77,7 +78,7 @@ fn range(facts: &Facts<'_>) -> (f64, f64) {
     (times().fold(f64::INFINITY, f64::min), times().fold(0.0, f64::max))
 }
 
-/// One path for each outcome and `f`; of points that would cover each other, one is written.
+/// One path for each outcome and `f`; of points on the same pixel, one is written.
 fn points(chart: &mut Chart<'_>, facts: &Facts<'_>, scale: &Scale) {
     let functions = facts.functions();
     let mut paths: BTreeMap<(Kind, usize), BTreeSet<(u64, u64)>> = BTreeMap::new();
@@ -85,13 +86,12 @@ fn points(chart: &mut Chart<'_>, facts: &Facts<'_>, scale: &Scale) {
         let shape = functions.iter().position(|f| *f == operation.invoked.f).unwrap_or_default();
         let x = chart.x(operation.invoked.time);
         let y = scale.at(drawn(facts.lasted(operation)));
-        let half_pixels = ((x * 2.0).round() as u64, (y * 2.0).round() as u64);
-        paths.entry((operation.outcome(), shape)).or_default().insert(half_pixels);
+        let pixel = (x.round() as u64, y.round() as u64);
+        paths.entry((operation.outcome(), shape)).or_default().insert(pixel);
     }
     for ((outcome, shape), places) in paths {
         let mut path = String::new();
         for (x, y) in places {
-            let (x, y) = (Px(x as f64 / 2.0), Px(y as f64 / 2.0));
             let _ = write!(path, "M{x} {y}{}", SHAPES[shape % SHAPES.len()]);
         }
         chart.path(&format!("dots {}{}", word(outcome), disc(SHAPES[shape % SHAPES.len()])), &path);
@@ -111,8 +111,10 @@ fn accused(chart: &mut Chart<'_>, facts: &Facts<'_>, operation: &Operation<'_>, 
     chart.path("accused", &format!("M{} {}h12v12h-12z", Px(x - 6.0), Px(y - 6.0)));
 }
 
+/// A round time, in which so many operations end as a quantile needs to mean anything.
 fn window(facts: &Facts<'_>) -> f64 {
-    nice(seconds(facts.end) / WINDOWS)
+    let operations = facts.operations.len().max(1) as f64;
+    nice(seconds(facts.end) * (1.0 / WINDOWS).max(WINDOW_OPERATIONS / operations))
 }
 
 /// A line for each quantile, broken where nothing ended `ok`.

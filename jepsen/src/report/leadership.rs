@@ -2,26 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::Sample;
+use crate::cluster::{Role, Sample};
 
 /// A node that was not sampled for so long was not watched, rather than still what it was.
 const WATCHED_NS: u64 = 2_000_000_000;
 
 /// A time in which a node said the same of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// The node.
-    pub node: u32,
-    /// From its first sample,
+    /// From when,
     pub from: u64,
-    /// until the next that says something else.
+    /// until when.
     pub until: u64,
-    /// `leader`, `follower`, `candidate`, `learner` or what else it said; `down` if it said nothing.
-    pub role: String,
-    /// Its term, where it said one.
-    pub term: Option<u64>,
-    /// Whom it took for the leader.
-    pub leader: Option<u64>,
+    /// What it said then; its own time is that of the first such sample.
+    pub said: Sample,
 }
 
 /// A node that began to lead.
@@ -31,8 +25,8 @@ pub struct Leader {
     pub time: u64,
     /// The node.
     pub node: u32,
-    /// The term, where it is known.
-    pub term: Option<u64>,
+    /// Its term.
+    pub term: u64,
 }
 
 /// What every node said over time, by node and then by time.
@@ -51,37 +45,26 @@ pub fn stretches(samples: &[Sample], end: u64) -> Vec<Stretch> {
     stretches
 }
 
-/// Those who led, one after another: each new term, or, where terms are not told, each new node.
+/// Those who led, one after another, each in a newer term than the one before.
 pub fn leaders(stretches: &[Stretch]) -> Vec<Leader> {
-    let mut leading: Vec<&Stretch> = stretches.iter().filter(|it| it.role == "leader").collect();
-    leading.sort_by_key(|stretch| (stretch.from, stretch.term));
+    let leading = stretches.iter().map(|it| it.said).filter(|said| said.role == Role::Leader);
+    let mut leading: Vec<Sample> = leading.collect();
+    leading.sort_by_key(|said| (said.time, said.term));
     let mut leaders: Vec<Leader> = Vec::new();
-    for stretch in leading {
-        let new = leaders.last().is_none_or(|last| match (last.term, stretch.term) {
-            (Some(old), Some(term)) => term > old,
-            _ => last.node != stretch.node,
-        });
-        if new {
-            leaders.push(Leader { time: stretch.from, node: stretch.node, term: stretch.term });
+    for Sample { time, node, term, .. } in leading {
+        if leaders.last().is_none_or(|last| term > last.term) {
+            leaders.push(Leader { time, node, term });
         }
     }
     leaders
 }
 
 fn extend(stretches: &mut Vec<Stretch>, first: usize, sample: &Sample, until: u64) {
-    let role = sample.role.as_ref().map_or("down".to_string(), |role| role.to_lowercase());
-    let said = (&role, sample.term, sample.leader);
+    let same = |said: &Sample| {
+        (said.role, said.term, said.leader) == (sample.role, sample.term, sample.leader)
+    };
     match stretches[first..].last_mut() {
-        Some(last) if (&last.role, last.term, last.leader) == said && last.until >= sample.time => {
-            last.until = until;
-        }
-        _ => stretches.push(Stretch {
-            node: sample.node,
-            from: sample.time,
-            until,
-            role,
-            term: sample.term,
-            leader: sample.leader,
-        }),
+        Some(last) if same(&last.said) && last.until >= sample.time => last.until = until,
+        _ => stretches.push(Stretch { from: sample.time, until, said: *sample }),
     }
 }

@@ -3,30 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Summary;
 use super::facts::{Facts, quantile};
 use super::faults::{self, Band, Cost};
 use super::leadership::{Leader, leaders, stretches};
-use crate::check::{Finding, Verdict};
 use crate::cluster::Sample;
 
 #[derive(Serialize)]
 struct Results<'a> {
-    verdict: Verdict,
-    command: &'a str,
-    workload: &'a str,
-    nemeses: &'a [String],
-    nodes: u32,
-    concurrency: u64,
-    seed: u64,
-    commit: &'a str,
-    version: &'a str,
-    skipped: &'a [String],
-    duration_s: f64,
-    phases: Vec<Phase<'a>>,
-    findings: &'a [Finding],
+    #[serde(flatten)]
+    summary: &'a Summary,
     operations: BTreeMap<&'a str, Counts>,
     latency_ms: BTreeMap<&'a str, Latency>,
     faults: Vec<Fault<'a>>,
@@ -34,12 +22,6 @@ struct Results<'a> {
     faults_survived: usize,
     leader_changes: usize,
     leaders: Vec<Leader>,
-}
-
-#[derive(Serialize)]
-struct Phase<'a> {
-    name: &'a str,
-    seconds: f64,
 }
 
 /// Operations of one `f`, by outcome.
@@ -65,7 +47,10 @@ struct Fault<'a> {
     targets: &'a str,
     from_s: f64,
     until_s: f64,
+    /// Why it could not be installed.
     error: Option<&'a str>,
+    /// Why it could not be undone.
+    undone: Option<&'a str>,
     survived: bool,
     /// The longest time without any write that ended `ok` while the fault lasted.
     unavailable_ms: Option<f64>,
@@ -79,41 +64,16 @@ pub fn json(
     samples: &[Sample],
     summary: &Summary,
 ) -> serde_json::Result<String> {
-    let faults: Vec<Fault<'_>> = facts
-        .bands
-        .iter()
-        .zip(faults::costs(facts))
-        .map(|(band, cost)| fault(band, &cost))
-        .collect();
+    let costs = faults::costs(facts);
+    let faults: Vec<Fault<'_>> =
+        facts.bands.iter().zip(&costs).map(|(band, cost)| fault(band, cost)).collect();
+    let counts = facts.counts().into_iter().map(|(f, counts)| (f, Counts::from(counts)));
+    let latencies = facts.latencies();
     let leaders = leaders(&stretches(samples, facts.end));
     let results = Results {
-        verdict: summary.verdict,
-        command: &summary.command,
-        workload: &summary.workload,
-        nemeses: &summary.nemeses,
-        nodes: summary.nodes,
-        concurrency: facts.threads,
-        seed: summary.seed,
-        commit: &summary.commit,
-        version: &summary.version,
-        skipped: &summary.skipped,
-        duration_s: rounded(summary.duration),
-        phases: summary
-            .phases
-            .iter()
-            .map(|(name, it)| Phase { name, seconds: rounded(*it) })
-            .collect(),
-        findings: &summary.findings,
-        operations: facts
-            .counts()
-            .into_iter()
-            .map(|(f, counts)| (f, Counts::from(counts)))
-            .collect(),
-        latency_ms: facts
-            .latencies()
-            .iter()
-            .filter_map(|it| Some((*it.0, latency(it.1)?)))
-            .collect(),
+        summary,
+        operations: counts.collect(),
+        latency_ms: latencies.iter().filter_map(|it| Some((*it.0, latency(it.1)?))).collect(),
         faults_installed: faults.iter().filter(|fault| fault.error.is_none()).count(),
         faults_survived: faults.iter().filter(|fault| fault.survived).count(),
         faults,
@@ -141,6 +101,7 @@ fn fault<'a>(band: &'a Band, cost: &Cost) -> Fault<'a> {
         from_s: seconds(band.from),
         until_s: seconds(band.until),
         error: band.error.as_deref(),
+        undone: band.undone.as_deref(),
         survived: cost.survived,
         unavailable_ms: cost.silence.filter(|_| band.error.is_none()).map(milliseconds),
         recovery_ms: cost.recovery.filter(|_| band.error.is_none()).map(milliseconds),
@@ -157,7 +118,17 @@ fn seconds(nanoseconds: u64) -> f64 {
     (nanoseconds as f64 / 1e3).round() / 1e6
 }
 
+/// How a duration is written: as seconds.
+pub fn duration<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(rounded(duration))
+}
+
+/// How the durations of phases are written: by their names, in order.
+pub fn phases<S: Serializer>(phases: &[(String, Duration)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(phases.iter().map(|(name, duration)| (name, rounded(duration))))
+}
+
 /// Seconds, to a millisecond.
-fn rounded(duration: Duration) -> f64 {
+fn rounded(duration: &Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -6,22 +6,22 @@ use super::chart::{Chart, Key};
 use super::facts::Facts;
 use super::leadership::{Stretch, leaders, stretches};
 use super::scale::clock;
-use crate::cluster::Sample;
+use crate::cluster::{Role, Sample};
 
-const ROLES: [&str; 5] = ["leader", "follower", "candidate", "learner", "down"];
+const ROLES: [Role; 4] = [Role::Leader, Role::Follower, Role::Candidate, Role::Down];
 const LANE: f64 = 30.0;
 const DIGIT: f64 = 6.6;
 
 /// Draws it, with a lane for each of `nodes` and for every other that was sampled.
 pub fn draw(facts: &Facts<'_>, samples: &[Sample], nodes: u32, run: &str) -> String {
     let mut chart = Chart::new(facts, "Who led, and what every node was", run);
-    ROLES.iter().for_each(|role| chart.key(&Key::Box(role), role));
+    ROLES.iter().for_each(|role| chart.key(&Key::Box(word(*role)), word(*role)));
     chart.key(&Key::Box("none"), "nobody leads");
     chart.faults();
     let stretches = stretches(samples, facts.end);
     let changes = leaders(&stretches).len().saturating_sub(1);
     let mut lanes: BTreeMap<u32, Vec<&Stretch>> = (1..=nodes).map(|node| (node, vec![])).collect();
-    stretches.iter().for_each(|stretch| lanes.entry(stretch.node).or_default().push(stretch));
+    stretches.iter().for_each(|stretch| lanes.entry(stretch.said.node).or_default().push(stretch));
     let height = LANE * (lanes.len() + 1) as f64 + 14.0;
     let panel = chart.panel(height, &format!("changes of leader: {changes}"));
     leadership(&mut chart, &stretches, panel.top + 4.0);
@@ -46,10 +46,11 @@ fn leadership(chart: &mut Chart<'_>, stretches: &[Stretch], y: f64) {
     };
     let (left, right) = (chart.x(from), chart.x(until));
     chart.titled("none", (left, y), (right - left, LANE - 8.0), "nobody leads");
-    let mut leading: Vec<&Stretch> = stretches.iter().filter(|it| it.role == "leader").collect();
-    leading.sort_by_key(|stretch| (stretch.term, stretch.from));
+    let mut leading: Vec<&Stretch> =
+        stretches.iter().filter(|it| it.said.role == Role::Leader).collect();
+    leading.sort_by_key(|stretch| (stretch.said.term, stretch.from));
     for stretch in leading {
-        let name = format!("node {}", stretch.node);
+        let name = format!("node {}", stretch.said.node);
         strip(chart, stretch, y);
         if chart.x(stretch.until) - chart.x(stretch.from) > name.len() as f64 * DIGIT + 6.0 {
             chart.label("on", (chart.x(stretch.from) + 4.0, y + 15.0), &name);
@@ -59,33 +60,43 @@ fn leadership(chart: &mut Chart<'_>, stretches: &[Stretch], y: f64) {
 
 /// A node: a strip for each role, and each new term where there is room for it.
 fn lane(chart: &mut Chart<'_>, stretches: &[&Stretch], y: f64) {
-    let (mut term, mut free) = (None, 0.0);
-    for stretch in stretches {
-        strip(chart, stretch, y);
+    stretches.iter().for_each(|stretch| strip(chart, stretch, y));
+    let (mut term, mut free) = (0, 0.0);
+    for stretch in stretches.iter().filter(|it| it.said.role != Role::Down) {
         let x = chart.x(stretch.from) + 4.0;
-        let Some(now) = stretch.term.filter(|now| Some(*now) != term) else { continue };
-        if x >= free {
-            let text = format!("t{now}");
+        if x >= free && stretch.said.term != term {
+            term = stretch.said.term;
+            let text = format!("t{term}");
             chart.label("on", (x, y + 15.0), &text);
             free = x + text.len() as f64 * DIGIT + 4.0;
-            term = Some(now);
         }
     }
 }
 
 fn strip(chart: &mut Chart<'_>, stretch: &Stretch, y: f64) {
     let (from, until) = (chart.x(stretch.from), chart.x(stretch.until));
-    let role = ROLES.iter().find(|role| **role == stretch.role).unwrap_or(&"other");
-    chart.titled(role, (from, y), ((until - from).max(0.8), LANE - 8.0), &title(stretch));
+    let size = ((until - from).max(0.8), LANE - 8.0);
+    chart.titled(word(stretch.said.role), (from, y), size, &title(stretch));
 }
 
 fn title(stretch: &Stretch) -> String {
-    let mut title = format!("node {}: {}", stretch.node, stretch.role);
-    if let Some(term) = stretch.term {
+    let Sample { node, role, term, leader, .. } = stretch.said;
+    let mut title = format!("node {node}: {}", word(role));
+    if role != Role::Down {
         title += &format!(", term {term}");
     }
-    if let Some(leader) = stretch.leader {
+    if let Some(leader) = leader.filter(|_| role == Role::Follower) {
         title += &format!(", follows node {leader}");
     }
     format!("{title}\n{} to {}", clock(stretch.from), clock(stretch.until))
+}
+
+/// How a role is written, and the class of its colour.
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Down => "down",
+    }
 }

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::facts::{Facts, quantile, writes};
 use super::faults::{self, Cost};
-use super::leadership::{leaders, stretches};
+use super::leadership::{Stretch, leaders, stretches};
 use super::{Summary, text};
 use crate::check::{Finding, Verdict};
-use crate::cluster::Sample;
+use crate::cluster::{Role, Sample};
 use crate::history::{Event, History, Kind, Process, Value};
 
 const MS: u64 = 1_000_000;
@@ -76,6 +76,28 @@ fn a_fault_that_was_not_installed_says_why_and_lasts_no_time() {
         [("clock [1] (not installed: no libfaketime)".to_string(), 10, 10)]
     );
     assert!(faults::installed(&faults::bands(&history, MS)).is_empty());
+}
+
+#[test]
+fn a_fault_that_failed_leaves_others_of_its_name_alone() {
+    let none = |ms, f: &str| Event { value: Value::Nil, ..nemesis(ms, f, 0) };
+    let failed = Event { error: Some("no leader".into()), ..none(20, "start-kill") };
+    let stuck = Event { error: Some("it does not start".into()), ..nemesis(90, "stop-kill", 1) };
+    let events = vec![
+        nemesis(10, "start-kill", 1),
+        failed,
+        nemesis(25, "start-kill", 2),
+        none(30, "stop-kill"),
+        nemesis(60, "stop-kill", 2),
+        stuck,
+    ];
+    let expected = [
+        ("kill [1] (not undone: it does not start)", 10, 90),
+        ("kill (not installed: no leader)", 20, 20),
+        ("kill [2]", 25, 60),
+    ];
+    let expected = expected.map(|(label, from, until)| (label.to_string(), from, until));
+    assert_eq!(ended(&history(events)), expected);
 }
 
 #[test]
@@ -148,7 +170,7 @@ fn finding(verdict: Verdict, details: serde_json::Value) -> Finding {
 fn only_what_is_invalid_accuses_and_only_events_that_are_there() {
     let history = history((0..4).map(|at| client(at, Kind::Invoke, at, "r")).collect());
     let details = json!({
-        "operations": 2, "count": 3, "cycle": { "index": 0 },
+        "operations": 2, "count": 3, "cycle": { "index": 0 }, "examples": [{ "event": 2 }],
         "anomalies": [{ "events": [1, 99], "what": 3 }],
     });
     let accused = |verdict| {
@@ -156,7 +178,7 @@ fn only_what_is_invalid_accuses_and_only_events_that_are_there() {
         let summary = Summary { findings, ..Summary::new("run") };
         Facts::new(&history, &[], &summary).accused.into_iter().collect::<Vec<_>>()
     };
-    assert_eq!(accused(Verdict::Invalid), [0, 1]);
+    assert_eq!(accused(Verdict::Invalid), [0, 1, 2]);
     assert!(accused(Verdict::Unknown).is_empty());
 }
 
@@ -168,42 +190,33 @@ fn quantiles_are_values_that_were_seen() {
     assert_eq!((quantile(&[], 0.5), quantile(&[7], 0.01)), (None, Some(7)));
 }
 
-fn sample(ms: u64, node: u32, role: Option<&str>, term: u64) -> Sample {
-    let known = role.is_some();
-    let leader = known.then_some(1);
-    Sample { time: ms * MS, node, role: role.map(Into::into), term: known.then_some(term), leader }
+fn sample(ms: u64, node: u32, role: Role, term: u64) -> Sample {
+    Sample { time: ms * MS, node, role, term, leader: None }
 }
 
 #[test]
 fn samples_that_say_the_same_are_one_stretch() {
     let samples = [
-        sample(0, 1, Some("Leader"), 1),
-        sample(0, 2, Some("Follower"), 1),
-        sample(100, 1, Some("Leader"), 1),
-        sample(100, 2, Some("Follower"), 1),
-        sample(200, 1, None, 0),
-        sample(200, 2, Some("Leader"), 2),
-        sample(9_000, 1, Some("Leader"), 1),
+        sample(0, 1, Role::Leader, 1),
+        sample(0, 2, Role::Follower, 1),
+        sample(100, 1, Role::Leader, 1),
+        sample(100, 2, Role::Follower, 1),
+        sample(200, 1, Role::Down, 0),
+        sample(200, 2, Role::Leader, 2),
+        sample(9_000, 1, Role::Leader, 1),
     ];
     let stretches = stretches(&samples, 9_500 * MS);
-    let told: Vec<_> = stretches
-        .iter()
-        .map(|it| (it.node, it.from / MS, it.until / MS, it.role.as_str()))
-        .collect();
+    let told = |it: &Stretch| (it.said.node, it.from / MS, it.until / MS, it.said.role);
     let expected = [
-        (1, 0, 200, "leader"),
-        (1, 200, 2_200, "down"), // And was not watched from then on.
-        (1, 9_000, 9_500, "leader"),
-        (2, 0, 200, "follower"),
-        (2, 200, 2_200, "leader"),
+        (1, 0, 200, Role::Leader),
+        (1, 200, 2_200, Role::Down), // And was not watched from then on.
+        (1, 9_000, 9_500, Role::Leader),
+        (2, 0, 200, Role::Follower),
+        (2, 200, 2_200, Role::Leader),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(stretches.iter().map(told).collect::<Vec<_>>(), expected);
     let leaders: Vec<_> = leaders(&stretches).iter().map(|it| (it.node, it.term)).collect();
-    assert_eq!(
-        leaders,
-        [(1, Some(1)), (2, Some(2))],
-        "a deposed leader that still thinks so is none"
-    );
+    assert_eq!(leaders, [(1, 1), (2, 2)], "a deposed leader that still thinks so is none");
 }
 
 #[test]

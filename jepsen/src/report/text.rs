@@ -126,14 +126,17 @@ fn broken(text: &mut String, facts: &Facts<'_>) {
             installed.iter().map(|(name, count)| format!("{name} ×{count}")).collect();
         let _ = writeln!(text, "faults: {}", printable(&each.join(", ")));
     }
-    for band in facts.bands.iter().filter(|band| band.error.is_some()) {
+    for ((name, error), count) in faults::refused(&facts.bands) {
+        let _ = writeln!(text, "not installed: {} ×{count}: {}", printable(name), printable(error));
+    }
+    for band in facts.bands.iter().filter(|band| band.undone.is_some()) {
         let _ = writeln!(text, "fault at {}: {}", clock(band.from), printable(&band.label()));
     }
     let costs = faults::costs(facts);
     let worst = facts.bands.iter().zip(&costs).filter(|(band, _)| band.error.is_none());
     let worst = worst.max_by_key(|(_, cost)| cost.silence);
     if let Some((band, silence)) = worst.and_then(|(band, cost)| Some((band, cost.silence?))) {
-        let (silence, from, label) = (span(silence), clock(band.from), printable(&band.label()));
+        let (silence, from, label) = (span(silence), clock(band.from), printable(&band.what()));
         let _ = writeln!(text, "longest without a write: {silence}, in {label} at {from}");
     }
 }

@@ -25,7 +25,7 @@ const FAULT_LANE: f64 = 118.0;
 const FAULT_LANES_MAX: usize = 4;
 const FAULT_LEAST: f64 = 18.0;
 const COLUMNS_WIDTH: f64 = 1270.0;
-const TICK_LEAST: f64 = 60.0;
+const TICK_LEAST: u64 = 50;
 const BOX_TEXT_MAX: usize = 60;
 const HOVER_MAX: usize = 600;
 const HOVER_ACCUSED_MAX: usize = 8_000;
@@ -189,33 +189,45 @@ fn bands(page: &mut Markup, facts: &Facts<'_>, layout: &Layout, lanes: &[usize])
         let (top, bottom) = edges(layout, band);
         let edges = format!("top:{}px;height:{}px", Px(top), Px(bottom - top));
         let hue = class(facts, band);
-        page.element("div", &[("class", &format!("shade {hue}")), ("style", &edges)], "");
+        if band.error.is_none() {
+            let class = format!("shade {hue}");
+            page.element("div", &[("class", &class), ("style", &edges)], "");
+        }
         let lane = AXIS + *lane.min(&(FAULT_LANES_MAX - 1)) as f64 * FAULT_LANE;
         let style = format!("left:{}px;{edges}", Px(lane));
         let class = format!("fault {hue}");
         let id = format!("fault-{place}");
         let hover = format!("{}\n{} to {}", band.label(), clock(band.from), clock(band.until));
         page.open("div", &[("class", &class), ("id", &id), ("style", &style), ("data-t", &hover)]);
-        page.element("span", &[], &shorten(&band.label(), HOVER_MAX));
+        page.element("span", &[], &shorten(&band.what(), BOX_TEXT_MAX));
         page.close();
     }
 }
 
-/// Times at round numbers, as many as have room.
+/// Times at round numbers, as many as have room, the roundest first.
 fn ticks(page: &mut Markup, facts: &Facts<'_>, layout: &Layout) {
-    let step = nice(seconds(facts.end) / 1_500.0);
-    let places = (-step.log10().floor()).max(0.0) as usize;
-    let mut free = 0.0;
-    for count in 0..=(seconds(facts.end) / step) as u64 {
-        let time = (count as f64 * step * 1e9).round() as u64;
-        let y = layout.at(time);
-        if y >= free {
-            let (style, text) =
-                (format!("top:{}px", Px(y)), format!("{:.places$} s", seconds(time)));
-            page.element("div", &[("class", &"tick"), ("style", &style)], &text);
-            free = y + TICK_LEAST;
+    let end = seconds(facts.end);
+    let mut ticks: BTreeMap<u64, u64> = BTreeMap::new();
+    for part in [6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_500.0] {
+        let step = nice(end / part);
+        for count in 0..=(end / step) as u64 {
+            let time = (count as f64 * step * 1e9).round() as u64;
+            let y = layout.at(time) as u64;
+            if ticks.range(y.saturating_sub(TICK_LEAST)..y + TICK_LEAST).next().is_none() {
+                ticks.insert(y, time);
+            }
         }
     }
+    for (y, time) in ticks {
+        let style = format!("top:{y}px");
+        page.element("div", &[("class", &"tick"), ("style", &style)], &plain(time));
+    }
+}
+
+/// A time in seconds, with no more digits than it needs.
+fn plain(time: u64) -> String {
+    let digits = format!("{:.6}", seconds(time));
+    format!("{} s", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn gaps(page: &mut Markup, layout: &Layout) {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use jepsen::check::{Finding, Verdict};
-use jepsen::cluster::Sample;
+use jepsen::cluster::{Role, Sample};
 use jepsen::history::{Event, History, Kind, Process, Value};
 use jepsen::report::Summary;
 use rand::rngs::ChaCha8Rng;
@@ -168,74 +168,60 @@ fn samples(size: Size, faults: &[Fault]) -> Vec<Sample> {
         }
         for node in 1..=size.nodes {
             let role = match (hit(node), node == leader) {
-                (true, _) => None,
-                (_, true) => Some("leader"),
-                _ if out && hit(leader) => Some("candidate"),
-                _ if node == size.nodes && time < 9 * SECOND => Some("learner"),
-                _ => Some("follower"),
+                (true, _) => Role::Down,
+                (_, true) => Role::Leader,
+                _ if out && hit(leader) => Role::Candidate,
+                _ => Role::Follower,
             };
-            let known = role.is_some();
-            samples.push(Sample {
-                time,
-                node,
-                role: role.map(String::from),
-                term: known.then_some(term),
-                leader: known.then_some(u64::from(leader)),
-            });
+            let knows = matches!(role, Role::Leader | Role::Follower);
+            let term = if role == Role::Down { 0 } else { term };
+            samples.push(Sample { time, node, role, term, leader: knows.then_some(leader) });
         }
     }
     samples
 }
 
 fn summary(size: Size, history: &History) -> Summary {
-    let operations = history.operations();
-    let place = operations.len() * 2 / 3;
-    let read =
-        operations[place..].iter().find(|it| it.invoked.f == "read" && it.outcome() == Kind::Ok);
-    let events: Vec<usize> = operations[place..]
-        .iter()
-        .filter(|it| {
-            read.is_some_and(|read| {
-                it.value() == read.value() || it.invoked.index == read.invoked.index
-            })
-        })
-        .map(|it| it.invoked.index)
-        .take(3)
-        .collect();
-    let finding = |checker, verdict, summary: &str, details| Finding {
-        checker,
-        verdict,
-        summary: summary.to_string(),
-        details,
-    };
+    let nemeses = ["partition", "kill", "pause", "clock", "transfer"];
+    let (nodes, seconds, seed) = (size.nodes, size.seconds, size.seed);
     Summary {
         verdict: Verdict::Invalid,
-        command: format!(
-            "talus-jepsen run --workload register --nemesis partition,kill,pause,clock,transfer \
-             --nodes {} --time {} --seed {} --out target/run",
-            size.nodes, size.seconds, size.seed
-        ),
         workload: "register".to_string(),
-        nemeses: ["partition", "kill", "pause", "clock", "transfer"].map(String::from).to_vec(),
-        nodes: size.nodes,
+        nemeses: nemeses.map(String::from).to_vec(),
+        nodes,
         concurrency: size.threads,
-        seed: size.seed,
+        seed,
         commit: "9c26f03aa17b".to_string(),
         version: "talus 0.1.0".to_string(),
-        duration: Duration::from_secs(size.seconds + 14),
-        phases: vec![("load".to_string(), Duration::from_secs(size.seconds))],
-        findings: vec![
-            finding("availability", Verdict::Valid, "every node served within 1.2 s", json!({})),
-            finding("coverage", Verdict::Unknown, "clock was never installed", json!({})),
-            finding(
-                "linearizable",
-                Verdict::Invalid,
-                &format!(
-                    "key 3: no order explains these\n  a read saw <old> & stale, events {events:?}"
-                ),
-                json!({ "anomalies": [{ "name": "stale", "events": events }] }),
-            ),
-        ],
+        duration: Duration::from_secs(seconds + 14),
+        phases: vec![("load".to_string(), Duration::from_secs(seconds))],
+        findings: findings(history),
         skipped: vec!["clock: libfaketime is not installed".to_string()],
+        ..Summary::new(format!(
+            "talus-jepsen run --workload register --nemesis {} --nodes {nodes} --time {seconds} \
+             --seed {seed} --out target/run",
+            nemeses.join(",")
+        ))
     }
+}
+
+/// One of each verdict; a read at two thirds of the run and what has its value are accused.
+fn findings(history: &History) -> Vec<Finding> {
+    let operations = history.operations();
+    let late = &operations[operations.len() * 2 / 3..];
+    let read = late.iter().find(|it| it.invoked.f == "read" && it.outcome() == Kind::Ok);
+    let alike = late.iter().filter(|it| read.is_some_and(|read| it.value() == read.value()));
+    let events: Vec<usize> = alike.map(|it| it.invoked.index).take(3).collect();
+    let stale =
+        format!("key 3: no order explains these\n  a read saw <old> & stale, events {events:?}");
+    let anomalies = json!({ "anomalies": [{ "name": "stale", "events": events }] });
+    let finding = |checker, verdict, summary: &str, details| {
+        let summary = summary.to_string();
+        Finding { checker, verdict, summary, details }
+    };
+    vec![
+        finding("availability", Verdict::Valid, "every node served within 1.2 s", json!({})),
+        finding("coverage", Verdict::Unknown, "clock was never installed", json!({})),
+        finding("linearizable", Verdict::Invalid, &stale, anomalies),
+    ]
 }
