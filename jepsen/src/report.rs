@@ -1,7 +1,7 @@
 //! Reports: a run so drawn and told that a person sees in ten seconds what happened.
 //!
-//! [`write`] leaves `timeline.html`, `latency.svg`, `rate.svg`, `roles.svg` and `results.json` in
-//! the run's directory; [`text`] is for the terminal. They are functions of what they are given: the
+//! [`write()`] leaves `timeline.html`, `latency.svg`, `rate.svg`, `roles.svg` and `results.json` in
+//! the run's directory; [`text()`] is for the terminal. They are functions of what they are given: the
 //! same history gives the same bytes. Each file appears whole or not at all.
 //!
 //! Operations that a checker accuses are marked: those whose events stand in the details of an

@@ -16,7 +16,7 @@ const RIGHT: f64 = 1180.0;
 const CHARACTER: f64 = 6.7;
 const STRIP_ROW: f64 = 17.0;
 const STRIP_ROWS_MAX: usize = 6;
-const CHIP_TEXT_MAX: usize = 28;
+const CHIP_TEXT_MAX: usize = 44;
 
 /// A picture that grows downwards.
 pub struct Chart<'a> {

@@ -55,6 +55,9 @@ fn legend(chart: &mut Chart<'_>, facts: &Facts<'_>) {
     for (place, f) in facts.functions().iter().enumerate() {
         chart.key(&Key::Shape(SHAPES[place % SHAPES.len()]), f);
     }
+    if facts.operations.iter().any(|it| facts.is_accused(it)) {
+        chart.key(&Key::Box("accused"), "accused");
+    }
     for (place, q) in QUANTILES.iter().enumerate() {
         let text = if *q == 1.0 { "longest".to_string() } else { format!("p{}", q * 100.0) };
         chart.key(&Key::Line(&format!("q{place}")), &text);
@@ -108,7 +111,7 @@ pub fn disc(shape: &str) -> &'static str {
 
 fn accused(chart: &mut Chart<'_>, facts: &Facts<'_>, operation: &Operation<'_>, scale: &Scale) {
     let (x, y) = (chart.x(operation.invoked.time), scale.at(drawn(facts.lasted(operation))));
-    chart.path("accused", &format!("M{} {}h12v12h-12z", Px(x - 6.0), Px(y - 6.0)));
+    chart.path("accused", &format!("M{} {}h9v9h-9z", Px(x - 4.5), Px(y - 4.5)));
 }
 
 /// A round time, in which so many operations end as a quantile needs to mean anything.

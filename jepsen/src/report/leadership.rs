@@ -45,18 +45,31 @@ pub fn stretches(samples: &[Sample], end: u64) -> Vec<Stretch> {
     stretches
 }
 
-/// Those who led, one after another, each in a newer term than the one before.
+/// Those who led, one after another: each in a newer term than the one before, or, which must not
+/// be, another node in the same term.
 pub fn leaders(stretches: &[Stretch]) -> Vec<Leader> {
     let leading = stretches.iter().map(|it| it.said).filter(|said| said.role == Role::Leader);
     let mut leading: Vec<Sample> = leading.collect();
     leading.sort_by_key(|said| (said.time, said.term));
     let mut leaders: Vec<Leader> = Vec::new();
     for Sample { time, node, term, .. } in leading {
-        if leaders.last().is_none_or(|last| term > last.term) {
+        let new = |last: &Leader| term > last.term || (term == last.term && node != last.node);
+        if leaders.last().is_none_or(new) {
             leaders.push(Leader { time, node, term });
         }
     }
     leaders
+}
+
+/// Two nodes that led the same term at the same time, and from when; the first such pair.
+pub fn rivals(stretches: &[Stretch]) -> Option<(&Stretch, &Stretch, u64)> {
+    let leading = || stretches.iter().filter(|it| it.said.role == Role::Leader);
+    let pairs = leading().flat_map(|one| leading().map(move |other| (one, other)));
+    let rivals = pairs.filter(|(one, other)| {
+        let same_term = one.said.term == other.said.term && one.said.node < other.said.node;
+        same_term && one.from < other.until && other.from < one.until
+    });
+    rivals.map(|(one, other)| (one, other, one.from.max(other.from))).min_by_key(|it| it.2)
 }
 
 fn extend(stretches: &mut Vec<Stretch>, first: usize, sample: &Sample, until: u64) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::chart::{Chart, Key};
 use super::facts::Facts;
-use super::leadership::{Stretch, leaders, stretches};
+use super::leadership::{Stretch, leaders, rivals, stretches};
 use super::scale::clock;
 use crate::cluster::{Role, Sample};
 
@@ -19,11 +19,10 @@ pub fn draw(facts: &Facts<'_>, samples: &[Sample], nodes: u32, run: &str) -> Str
     chart.key(&Key::Box("none"), "nobody leads");
     chart.faults();
     let stretches = stretches(samples, facts.end);
-    let changes = leaders(&stretches).len().saturating_sub(1);
     let mut lanes: BTreeMap<u32, Vec<&Stretch>> = (1..=nodes).map(|node| (node, vec![])).collect();
     stretches.iter().for_each(|stretch| lanes.entry(stretch.said.node).or_default().push(stretch));
     let height = LANE * (lanes.len() + 1) as f64 + 14.0;
-    let panel = chart.panel(height, &format!("changes of leader: {changes}"));
+    let panel = chart.panel(height, &caption(&stretches));
     leadership(&mut chart, &stretches, panel.top + 4.0);
     for (place, (node, of_node)) in lanes.iter().enumerate() {
         let y = panel.top + 12.0 + (place + 1) as f64 * LANE;
@@ -34,6 +33,16 @@ pub fn draw(facts: &Facts<'_>, samples: &[Sample], nodes: u32, run: &str) -> Str
         chart.nothing(panel, "no node was ever sampled");
     }
     chart.finish()
+}
+
+/// How often the leader changed, and whether ever two led at once in one term.
+fn caption(stretches: &[Stretch]) -> String {
+    let changes = leaders(stretches).len().saturating_sub(1);
+    let rivals = rivals(stretches).map_or(String::new(), |(one, other, time)| {
+        let (one, other, term) = (one.said.node, other.said.node, one.said.term);
+        format!(" · nodes {one} and {other} both led term {term} at {}", clock(time))
+    });
+    format!("changes of leader: {changes}{rivals}")
 }
 
 /// The first lane: the leader, of two at once the one with the greater term.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::facts::{Facts, quantile, writes};
 use super::faults::{self, Cost};
-use super::leadership::{Stretch, leaders, stretches};
+use super::leadership::{Stretch, leaders, rivals, stretches};
 use super::{Summary, text};
 use crate::check::{Finding, Verdict};
 use crate::cluster::{Role, Sample};
@@ -217,6 +217,15 @@ fn samples_that_say_the_same_are_one_stretch() {
     assert_eq!(stretches.iter().map(told).collect::<Vec<_>>(), expected);
     let leaders: Vec<_> = leaders(&stretches).iter().map(|it| (it.node, it.term)).collect();
     assert_eq!(leaders, [(1, 1), (2, 2)], "a deposed leader that still thinks so is none");
+    assert!(rivals(&stretches).is_none());
+}
+
+#[test]
+fn two_leaders_of_one_term_are_seen() {
+    let at = |ms, node, term| sample(ms, node, Role::Leader, term);
+    let stretches = stretches(&[at(0, 1, 4), at(300, 2, 4), at(100, 3, 5)], 900 * MS);
+    let (one, other, time) = rivals(&stretches).unwrap();
+    assert_eq!((one.said.node, other.said.node, time), (1, 2, 300 * MS));
 }
 
 #[test]
