@@ -4,7 +4,7 @@
 //! pairs each bug with the workload and the faults under which it must show.
 
 use super::suite::{self, Job, Line};
-use super::{Config, table};
+use super::{Config, Outcome, table};
 use crate::check::Verdict;
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -110,8 +110,10 @@ pub struct Trial {
 }
 
 impl Trial {
-    fn caught(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().filter(|line| line.verdict() == Verdict::Invalid)
+    /// The runs that caught it. One that did not even start proves nothing.
+    fn caught(&self) -> impl Iterator<Item = &Outcome> {
+        let outcomes = self.lines.iter().filter_map(|line| line.result.as_ref().ok());
+        outcomes.filter(|outcome| outcome.verdict == Verdict::Invalid)
     }
 
     /// Whether any run caught it.
@@ -131,8 +133,7 @@ impl Trial {
     }
 
     fn by(&self) -> String {
-        let outcomes = self.caught().filter_map(|line| line.result.as_ref().ok());
-        let findings = outcomes.flat_map(|outcome| &outcome.findings);
+        let findings = self.caught().flat_map(|outcome| &outcome.findings);
         let guilty = findings.filter(|finding| finding.verdict == Verdict::Invalid);
         let checkers: BTreeSet<&str> = guilty.map(|finding| finding.checker).collect();
         checkers.into_iter().collect::<Vec<_>>().join(", ")
@@ -140,8 +141,8 @@ impl Trial {
 
     /// Seconds of a run that caught it, start and judgement included.
     fn median_seconds(&self) -> Option<u64> {
-        let outcomes = self.caught().filter_map(|line| line.result.as_ref().ok());
-        let mut seconds: Vec<u64> = outcomes.map(|outcome| outcome.duration.as_secs()).collect();
+        let mut seconds: Vec<u64> =
+            self.caught().map(|outcome| outcome.duration.as_secs()).collect();
         seconds.sort_unstable();
         seconds.get(seconds.len() / 2).copied()
     }
