@@ -224,6 +224,11 @@ impl Cluster {
         self.network.enter()
     }
 
+    /// What everything of this cluster carries in its name or environment.
+    pub fn mark(&self) -> &str {
+        &self.shared.mark
+    }
+
     /// How many nodes it has.
     pub fn nodes(&self) -> u32 {
         self.shared.options.nodes
@@ -366,7 +371,8 @@ impl Cluster {
 
     fn is_ready(&self, node: u32, agent: &Agent) -> bool {
         let (target, address) = (&self.shared.options.target, self.network.address(node));
-        self.network.among_clients(|| target.is_ready(agent, address)).unwrap_or(false)
+        let nodes = self.nodes();
+        self.network.among_clients(|| target.is_ready(agent, address, nodes)).unwrap_or(false)
     }
 
     /// A problem with the end of the node's log.

@@ -12,6 +12,9 @@ use super::{Cluster, Problem, Target};
 /// Longer than most changes take, and shorter than a fault lasts.
 const PATIENCE: Duration = Duration::from_secs(6);
 
+/// For a node that may well be unable to answer.
+const SHORT: Duration = Duration::from_secs(2);
+
 /// A member of the cluster, as others see it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Member {
@@ -117,7 +120,7 @@ impl Cluster {
         for member in self.members()?.iter().filter(|member| member.node == Some(node)) {
             let path = format!("/v1/members/{}", member.id);
             match through {
-                Some(through) => self.ask(through, &path, &Request::Delete)?,
+                Some(through) => self.ask_within(through, &path, &Request::Delete, SHORT)?,
                 None => self.ask_any(&path, &Request::Delete)?,
             };
         }
@@ -138,8 +141,7 @@ impl Cluster {
 
     /// Whether the node itself says that it is no member any more.
     pub fn is_removed(&self, node: u32) -> bool {
-        let limit = Duration::from_secs(1);
-        let answer = self.ask_within(node, "/v1/cluster", &Request::Get, limit);
+        let answer = self.ask_within(node, "/v1/cluster", &Request::Get, SHORT);
         answer.is_err_and(|problem| problem.0.starts_with("removed:"))
     }
 }

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::network::Conditions;
+use super::sampler::Sampler;
 use super::{Cluster, Problem, Target, http};
 
 /// How long a cluster may take to be whole.
@@ -55,8 +56,13 @@ impl Cluster {
             self.settle_members(&all)?;
         }
         let agent = http::agent(Duration::from_secs(1));
-        let unready = all.iter().find(|node| !self.is_ready(**node, &agent));
-        unready.map_or(Ok(()), |node| Err(self.blame(*node, "is not ready")))
+        if let Some(node) = all.iter().find(|node| !self.is_ready(**node, &agent)) {
+            return Err(self.blame(*node, "is not ready"));
+        }
+        match self.sampler.as_ref().map_or(1, Sampler::leaders) {
+            1 => Ok(()),
+            leaders => Err(Problem::new("leaders", format!("{leaders} nodes say that they lead"))),
+        }
     }
 
     /// Starts the node if it is down, from nothing if it refuses to start or was removed.

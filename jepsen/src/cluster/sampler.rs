@@ -101,6 +101,13 @@ impl Sampler {
         leads.max_by_key(|(_, (at, it))| (it.term, *at)).map(|(node, _)| *node)
     }
 
+    /// How many say that they lead.
+    pub fn leaders(&self) -> usize {
+        let now = Instant::now();
+        let seen = lock(&self.seen);
+        seen.last.values().filter(|(at, it)| it.leads && now - *at < FRESH).count()
+    }
+
     /// Everything that was said, with times since `began`.
     pub fn samples(&self, began: Instant) -> Vec<Sample> {
         let since = |at: Instant| at.saturating_duration_since(began).as_nanos() as u64;

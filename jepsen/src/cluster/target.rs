@@ -104,15 +104,12 @@ impl Target {
         })
     }
 
-    /// Whether clients can be sent to the node.
-    pub fn is_ready(&self, agent: &Agent, address: Ipv4Addr) -> bool {
+    /// Whether clients can be sent to the node, which is one of `nodes`.
+    pub fn is_ready(&self, agent: &Agent, address: Ipv4Addr, nodes: u32) -> bool {
         let path = match self {
             Self::Talus(_) => "/health/ready",
             Self::Etcd => "/health",
-            Self::Sentinel => {
-                return redis_standing((address, self.client_port()).into())
-                    .is_some_and(|standing| standing.has_leader);
-            }
+            Self::Sentinel => return sentinel_is_ready(address, nodes),
         };
         let at = SocketAddr::from((address, self.http_port()));
         http::ask(agent, at, path, &Request::Get).is_ok_and(|(status, _)| status == 200)
@@ -191,23 +188,36 @@ fn etcd(site: &Site) -> Command {
         ("--initial-cluster", members.join(",")),
         ("--heartbeat-interval", "100".to_owned()),
         ("--election-timeout", "500".to_owned()),
-        ("--enable-v2", "true".to_owned()),
     ] {
         command.args([option, &value]);
     }
+    command.arg("--enable-v2");
     command
 }
 
-/// A replica that is linked to its master has a leader; replication offsets stand for terms.
+/// A replica that is linked to its master has a leader; it has no terms.
 fn redis_standing(at: SocketAddr) -> Option<Standing> {
-    const PATIENCE: Duration = Duration::from_millis(500);
-    let mut stream = TcpStream::connect_timeout(&at, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"INFO replication\r\nQUIT\r\n").ok()?;
-    let lines: Vec<String> = BufReader::new(stream).lines().map_while(Result::ok).collect();
+    let lines = redis_info(at, "replication")?;
     let field =
         |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let leads = field("role")? == "master";
     let linked = field("master_link_status").is_some_and(|status| status == "up");
     Some(Standing { leads, has_leader: leads || linked, term: 0 })
+}
+
+/// Whether it serves, and the Sentinel beside it has found all the others.
+fn sentinel_is_ready(address: Ipv4Addr, nodes: u32) -> bool {
+    let serves = redis_standing((address, 6379).into()).is_some_and(|it| it.has_leader);
+    let knows = redis_info((address, 26379).into(), "sentinel").unwrap_or_default();
+    let all = format!("slaves={},sentinels={nodes}", nodes - 1);
+    serves && knows.iter().any(|line| line.starts_with("master0:") && line.ends_with(&all))
+}
+
+/// The lines of a section of INFO.
+fn redis_info(at: SocketAddr, section: &str) -> Option<Vec<String>> {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let mut stream = TcpStream::connect_timeout(&at, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(format!("INFO {section}\r\nQUIT\r\n").as_bytes()).ok()?;
+    Some(BufReader::new(stream).lines().map_while(Result::ok).collect())
 }

@@ -31,13 +31,14 @@ pub(super) fn churn<'a>(cluster: &'a Cluster, churn: &'a Churn) -> Installed<'a>
 
 fn learner(cluster: &Cluster) -> Installed<'_> {
     let spare = cluster.spare();
-    join_spare(cluster)?;
+    join_spare(cluster, true)?;
     Ok(Effect::of("learner", &[spare], move || dismiss_spare(cluster)))
 }
 
-fn join_spare(cluster: &Cluster) -> Outcome {
+/// As a learner for good, or as one that becomes a voter.
+fn join_spare(cluster: &Cluster, replica: bool) -> Outcome {
     let spare = cluster.spare();
-    cluster.launch_as(spare, true)?;
+    cluster.launch_as(spare, replica)?;
     let joined = cluster.wait_ready(&[spare], Instant::now() + JOIN_MAX);
     joined.inspect_err(|_| drop(dismiss_spare(cluster)))
 }
@@ -93,14 +94,26 @@ fn elected(cluster: &Cluster, old: u32, until: &Until<'_>) -> Outcome {
 }
 
 fn replace(cluster: &Cluster, node: u32) -> Installed<'_> {
-    join_spare(cluster)?;
-    let replaced = cluster.replace(node, cluster.spare());
+    join_spare(cluster, false)?;
+    let replaced = demote_spare(cluster).and_then(|()| cluster.replace(node, cluster.spare()));
     replaced.inspect_err(|_| drop(dismiss_spare(cluster)))?;
     Ok(Effect::of("replace", &[node], move || {
         cluster.readmit(node)?;
         cluster.wait_ready(&[node], Instant::now() + JOIN_MAX)?;
         dismiss_spare(cluster)
     }))
+}
+
+/// Only a learner can take the place of a member, and a newcomer asks for a vote by itself.
+fn demote_spare(cluster: &Cluster) -> Outcome {
+    let (spare, begun) = (cluster.spare(), Instant::now());
+    while !cluster.member(spare)?.votes() {
+        if begun.elapsed() > JOIN_MAX {
+            return Err(Problem::new("replace", "the newcomer got no vote in time"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    cluster.change_vote(spare, "demote")
 }
 
 /// Down to one, and back to all.
