@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CHECKERS, PENDING, golden, selftest, simulate};
+use super::{CHECKERS, golden, selftest, simulate};
 use crate::history::{Format, History};
 
 #[test]
@@ -15,13 +15,13 @@ fn every_checker_says_what_it_must() {
 
 #[test]
 fn every_golden_history_is_carried_and_every_checker_has_some() {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/histories");
-    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name());
+    // Tests run in the directory of their package, wherever they were compiled.
+    let files = std::fs::read_dir("histories").unwrap().map(|file| file.unwrap().file_name());
     let files: BTreeSet<String> = files.map(|name| name.into_string().unwrap()).collect();
     let carried: BTreeSet<String> =
         golden::HISTORIES.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files, carried);
-    for name in CHECKERS.iter().map(|(name, _)| name).chain(PENDING) {
+    for name in CHECKERS.iter().map(|(name, _)| name) {
         for verdict in ["valid", "unknown"] {
             let prefix = format!("{name}-{verdict}-");
             assert!(carried.iter().any(|file| file.starts_with(&prefix)), "none for {prefix}");
