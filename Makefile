@@ -8,6 +8,9 @@ export TALUS_VALKEY ?= $(VALKEY)
 
 BUILD_PACKAGES := gcc g++ make libclang-dev
 TEST_PACKAGES  := redis-server redis-tools python3-pip python3-venv e2fsprogs mount
+# The smoke suite needs the first two, all faults of the full one the rest.
+JEPSEN_PACKAGES := iproute2 nftables
+JEPSEN_FULL_PACKAGES := $(JEPSEN_PACKAGES) iptables strace e2fsprogs mount etcd-server redis-server
 BENCH_PACKAGES := redis-server redis-tools etcd-server etcd-client
 # Clients for tests/clients.rs, which looks for them here. Node.js 18 of Debian 12 is enough for them.
 CLIENTS := $(abspath $(CARGO_TARGET_DIR)/..)/clients
@@ -15,19 +18,25 @@ REDIS_PY := redis==8.1.0
 NODE_REDIS := redis@5.12.1 ioredis@5.9.2
 # One profile for everything: another one would be another build of RocksDB.
 CARGO_FLAGS := --workspace --locked --release
+RELEASE := $(CARGO_TARGET_DIR)/release
+# A build with known bugs, kept apart from the one that people use.
+MUTANTS := $(CACHE)/mutants/talus
+JEPSEN_OUT ?= $(CACHE)/jepsen
 ARGS ?=
 
-.PHONY: run build test lint doc bench fix setup setup-test setup-node setup-clients setup-bench
+.PHONY: run build test lint doc jepsen jepsen-full jepsen-mutants bench fix
+.PHONY: setup setup-test setup-node setup-clients setup-jepsen setup-jepsen-full setup-bench
 
 run: build
-	$(CARGO_TARGET_DIR)/release/talus serve $(ARGS)
+	$(RELEASE)/talus serve $(ARGS)
 
 build: setup
 	cargo build --locked --release --workspace
 
-test: setup-test lint doc
-	cargo nextest run $(CARGO_FLAGS) --no-fail-fast
+test: setup-test setup-jepsen lint doc
+	TALUS=$(RELEASE)/talus cargo nextest run $(CARGO_FLAGS) --no-fail-fast
 	cargo test $(CARGO_FLAGS) --doc --quiet
+	$(MAKE) --no-print-directory jepsen
 
 lint: setup
 	cargo fmt --all --check
@@ -36,9 +45,22 @@ lint: setup
 doc: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps --quiet
 
+# Real clusters, faults, checkers: jepsen/README.md. ARGS="--seed 7" repeats a suite.
+jepsen: build setup-jepsen
+	$(RELEASE)/talus-jepsen suite smoke --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/smoke $(ARGS)
+
+jepsen-full: build setup-jepsen-full
+	$(RELEASE)/talus-jepsen suite full --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/full $(ARGS)
+
+jepsen-mutants: build setup-jepsen-full
+	cargo build $(CARGO_FLAGS) --bins --features mutants
+	@mkdir -p $(dir $(MUTANTS)) && mv $(RELEASE)/talus $(MUTANTS)
+	cargo build $(CARGO_FLAGS) --bins
+	$(RELEASE)/talus-jepsen mutants --talus $(MUTANTS) --out $(JEPSEN_OUT)/mutants $(ARGS)
+
 bench: setup-bench
 	cargo build $(CARGO_FLAGS) --bins --example load
-	benches/compare.sh $(CARGO_TARGET_DIR)/release $(ARGS)
+	benches/compare.sh $(RELEASE) $(ARGS)
 
 fix:
 	cargo fmt --all
@@ -85,6 +107,12 @@ setup-clients:
 	  npm install --prefix $(CLIENTS) --no-audit --no-fund --no-save --loglevel error $(NODE_REDIS) && \
 	  echo "$(REDIS_PY) $(NODE_REDIS)" >$(CLIENTS)/versions || \
 	  echo "client libraries could not be fetched: what needs them is skipped"
+
+setup-jepsen:
+	$(call install,$(JEPSEN_PACKAGES))
+
+setup-jepsen-full:
+	$(call install,$(JEPSEN_FULL_PACKAGES))
 
 setup-bench: setup
 	$(call install,$(BENCH_PACKAGES))

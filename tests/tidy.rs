@@ -28,7 +28,7 @@ fn files_below(dir: &str, extension: &str) -> Vec<PathBuf> {
 }
 
 fn sources() -> Vec<PathBuf> {
-    let dirs = ["src", "raft/src", "storage/src", "resp/src", "proto/src", "tests"];
+    let dirs = ["src", "raft/src", "storage/src", "resp/src", "proto/src", "jepsen/src", "tests"];
     dirs.iter().flat_map(|dir| files_below(dir, "rs")).collect()
 }
 
@@ -43,6 +43,7 @@ fn crates_depend_in_one_direction() {
     assert_eq!(depends("resp/Cargo.toml"), BTreeSet::new());
     assert_eq!(depends("proto/Cargo.toml"), BTreeSet::new());
     assert_eq!(depends("storage/Cargo.toml"), BTreeSet::new());
+    assert_eq!(depends("jepsen/Cargo.toml"), BTreeSet::new());
     assert_eq!(depends("raft/Cargo.toml"), BTreeSet::from(["proto"]));
 }
 
@@ -166,4 +167,20 @@ fn every_command_has_a_script() {
         let called = text.contains(&format!("> {name} ")) || text.contains(&format!("> {name}\n"));
         assert!(called, "no script calls {name}");
     }
+}
+
+/// The harness links nothing of the server, so the names of the bugs are in both.
+#[test]
+fn the_harness_looks_for_every_known_bug() {
+    let named = |path: &str, before: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        let quoted = text.split(before).skip(1).filter_map(|rest| {
+            let name = rest.trim_start().strip_prefix('"')?.split('"').next()?;
+            Some(name.to_owned())
+        });
+        quoted.collect()
+    };
+    let built = named("raft/src/mutant.rs", " = ");
+    assert!(built.len() > 10, "{built:?}");
+    assert_eq!(named("jepsen/src/run/mutants.rs", "mutant("), built);
 }

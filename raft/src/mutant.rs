@@ -73,7 +73,7 @@ fn chosen() -> Option<Mutant> {
         let wanted = std::env::var("TALUS_MUTANT").ok()?;
         let known = ALL.iter().find(|(name, _)| *name == wanted);
         let (name, mutant) = known.unwrap_or_else(|| panic!("no mutant is called {wanted:?}"));
-        tracing::error!(name, "this process is broken on purpose");
+        tracing::warn!(name, "this process is broken on purpose");
         Some(*mutant)
     })
 }

@@ -42,7 +42,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "ack-before-commit",
         "the leader answers when its own log has it",
-        job("append", &["partition", "kill"], 5, 40),
+        job("set", &["partition"], 5, 40),
     ),
     mutant(
         "no-read-barrier",
@@ -86,20 +86,11 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant("local-clock-expiry", "each node's clock decides expiry", job("ttl", &["clock"], 3, 40)),
     mutant("skip-one-apply", "a follower skips an entry now and then", job("verify", &[], 3, 30)),
-    mutant(
-        "watch-forgotten-at-leader-change",
-        "EXEC does not check what was watched before a change of leader",
-        job("bank", &["transfer"], 3, 40),
-    ),
+    mutant("watch-ignored", "EXEC does not check what was watched", job("bank", &[], 3, 20)),
     mutant(
         "fsync-error-ignored",
         "a failed fsync is taken for done",
         job("set", &["fsync-error", "power"], 3, 40),
-    ),
-    mutant(
-        "removed-node-votes",
-        "a removed node is still asked for its vote",
-        job("append", &["member", "partition"], 5, 60),
     ),
 ];
 
