@@ -72,7 +72,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "forward-without-dedup",
         "a forwarded write that is sent again is applied again",
-        job("counter", &["transfer", "kill"], 3, 40),
+        job("counter", &["kill", "pause", "partition"], 3, 60),
     ),
     mutant(
         "wrong-error-class",
