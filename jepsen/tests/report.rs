@@ -83,7 +83,7 @@ fn a_small_run_is_reported_as_it_was() {
     for (name, text) in files {
         let path = golden.join(&name);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::create_dir_all(&golden).unwrap();
+            fs::create_dir_all(golden).unwrap();
             fs::write(&path, &text).unwrap();
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
