@@ -40,13 +40,13 @@ impl Scope {
         if self.full {
             return None;
         }
-        let stands_alone = self.liveness && ["member", "transfer"].contains(&name);
+        let stands_alone = self.liveness && ["member", "transfer", "failover"].contains(&name);
         if stands_alone && !first {
             return None;
         }
         self.full = stands_alone;
         let broken_leaders = self.victims.is_empty() && self.leaders == 0;
-        let breaks = !["clock", "member", "transfer"].contains(&name);
+        let breaks = !["clock", "member", "transfer", "failover"].contains(&name);
         if self.liveness && broken_leaders && breaks {
             return None;
         }
@@ -57,6 +57,7 @@ impl Scope {
         Some(match name {
             "partition" => Fault::Partition(self.partition(rng)),
             "kill" => Fault::Kill(self.who(rng)),
+            "failover" => Fault::Failover,
             "term" => Fault::Term(self.who(rng)),
             "pause" => Fault::Pause(self.who(rng)),
             "loss" => Fault::Loss { who: self.who(rng), percent: pick(&[2, 10, 25, 50], rng) },

@@ -94,6 +94,7 @@ pub fn install<'a>(fault: &'a Fault, cluster: &'a Cluster) -> Result<Effect<'a>,
         }
         Fault::Slow { who, bytes_per_s } => links::slow(cluster, who, *bytes_per_s),
         Fault::Kill(who) => processes::kill(cluster, who),
+        Fault::Failover => processes::kill(cluster, &Who::Leader),
         Fault::Term(who) => processes::term(cluster, who),
         Fault::Pause(who) => processes::pause(cluster, who),
         Fault::Clock { who, clock } => processes::clock(cluster, who, clock),

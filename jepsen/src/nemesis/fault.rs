@@ -90,6 +90,8 @@ pub enum Fault {
     Partition(Partition),
     /// kill -9, and a start at the end.
     Kill(Who),
+    /// kill -9 of the leader, and nothing else: how long is nothing written?
+    Failover,
     /// SIGTERM, and a start at the end.
     Term(Who),
     /// SIGSTOP, and SIGCONT at the end.
@@ -167,9 +169,10 @@ pub enum Fault {
 }
 
 /// Names of all faults, as events and command lines have them.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 18] = [
     "partition",
     "kill",
+    "failover",
     "term",
     "pause",
     "loss",
@@ -193,6 +196,7 @@ impl Fault {
         match self {
             Self::Partition(_) => "partition",
             Self::Kill(_) => "kill",
+            Self::Failover => "failover",
             Self::Term(_) => "term",
             Self::Pause(_) => "pause",
             Self::Loss { .. } => "loss",
@@ -215,6 +219,7 @@ impl Fault {
     pub fn victims(&self) -> Option<Who> {
         let node = |node: &u32| Some(Who::Nodes(vec![*node]));
         match self {
+            Self::Failover => Some(Who::Leader),
             Self::Partition(
                 Partition::Halves(who) | Partition::Mute(who) | Partition::Deaf(who),
             )
