@@ -16,6 +16,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::beside::blocking;
 use crate::machine::{Checkpointer, Committed, StateMachine};
 use crate::mutant::Mutant;
 use crate::record::Applied;
@@ -202,11 +203,4 @@ impl<S: StateMachine> RaftSnapshotBuilder<Types<S>> for Builder<S> {
         (self.on_stage)(Stage::SnapshotTaken, begun.elapsed());
         Ok(Snapshot { meta: dir.meta().clone(), snapshot: dir })
     }
-}
-
-/// Runs file work where it may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -243,7 +243,7 @@ impl<S: StateMachine> Consensus<S> {
         let config = Arc::new(options.config()?);
         let options = Arc::new(options);
         let opening = dir.clone();
-        let snapshots = crate::adapter::blocking(move || {
+        let snapshots = crate::beside::blocking(move || {
             std::fs::create_dir_all(&opening)?;
             Snapshots::open(&opening)
         });
@@ -261,7 +261,7 @@ impl<S: StateMachine> Consensus<S> {
         let started = Worker::start(name, applier, options.apply_chunks_max, fault);
         let (worker, ended) = started.map_err(io)?;
         let local = Arc::new(LocalReads::new(node));
-        let growth = Arc::new(Growth::default());
+        let growth = Arc::new(Growth::new(options.log_bytes_kept));
         let observed = Observed {
             log,
             local: Arc::clone(&local),

@@ -16,6 +16,7 @@
 //! * Messages from another cluster, for another shard or another node are refused.
 
 mod adapter;
+mod beside;
 mod consensus;
 mod contact;
 pub mod convert;
@@ -44,7 +45,7 @@ pub use machine::{Checkpointer, Committed, StateMachine};
 pub use membership::MembershipError;
 pub use mutant::Mutant;
 pub use options::{FOUNDER_MAX, Options, VOTERS_MAX};
-pub use peers::{BadAddress, PeerOptions, Peers, Purpose, server};
+pub use peers::{BadAddress, Dial, PeerOptions, Peers, Purpose, Wire, server};
 pub use read::ReadError;
 pub use record::founding_record;
 pub use runtime::runtime;

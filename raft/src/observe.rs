@@ -66,8 +66,12 @@ pub(crate) fn sole_voter(membership: &Membership, node: NodeId) -> bool {
 }
 
 /// How many bytes of log were written, and where.
-#[derive(Debug, Default)]
-pub(crate) struct Growth(Mutex<Marks>);
+#[derive(Debug)]
+pub(crate) struct Growth {
+    /// Bytes between two marks.
+    grain: u64,
+    marks: Mutex<Marks>,
+}
 
 #[derive(Debug, Default)]
 struct Marks {
@@ -78,16 +82,18 @@ struct Marks {
 }
 
 impl Growth {
-    /// Bytes between two marks.
-    const GRAIN: u64 = 1 << 20;
+    /// Marks so close that `kept` bytes are known well enough.
+    pub fn new(kept: u64) -> Self {
+        Self { grain: (kept / 256).min(1 << 20), marks: Mutex::default() }
+    }
 
     pub fn total(&self) -> u64 {
-        self.0.lock().total
+        self.marks.lock().total
     }
 
     /// The last index that `kept` bytes of log follow, as far as is known.
     pub fn index_before(&self, kept: u64) -> Option<u64> {
-        let marks = self.0.lock();
+        let marks = self.marks.lock();
         let limit = marks.total.checked_sub(kept)?;
         let beyond = marks.marks.partition_point(|mark| mark.1 <= limit);
         marks.marks.get(beyond.checked_sub(1)?)?.0.checked_sub(1)
@@ -95,19 +101,19 @@ impl Growth {
 
     /// Log up to `index` is gone.
     pub fn forget(&self, index: u64) {
-        let mut marks = self.0.lock();
+        let mut marks = self.marks.lock();
         while marks.marks.front().is_some_and(|mark| mark.0 <= index) {
             marks.marks.pop_front();
         }
     }
 
     fn add(&self, bytes: u64, first: u64) {
-        let mut marks = self.0.lock();
+        let mut marks = self.marks.lock();
         // A log that was cut off continues at a lower index.
         while marks.marks.back().is_some_and(|mark| mark.0 >= first) {
             marks.marks.pop_back();
         }
-        if marks.marks.back().is_none_or(|mark| marks.total >= mark.1 + Self::GRAIN) {
+        if marks.marks.back().is_none_or(|mark| marks.total >= mark.1 + self.grain) {
             let mark = (first, marks.total);
             marks.marks.push_back(mark);
         }
@@ -219,15 +225,16 @@ mod tests {
 
     #[test]
     fn growth_finds_what_may_go() {
-        let growth = Growth::default();
+        const GRAIN: u64 = 1 << 20;
+        let growth = Growth::new(256 * GRAIN);
         for index in 1..=10 {
-            growth.add(Growth::GRAIN, index);
+            growth.add(GRAIN, index);
         }
-        assert_eq!(growth.total(), 10 * Growth::GRAIN);
-        assert_eq!(growth.index_before(11 * Growth::GRAIN), None);
-        assert_eq!(growth.index_before(4 * Growth::GRAIN), Some(6));
+        assert_eq!(growth.total(), 10 * GRAIN);
+        assert_eq!(growth.index_before(11 * GRAIN), None);
+        assert_eq!(growth.index_before(4 * GRAIN), Some(6));
         growth.forget(6);
-        assert_eq!(growth.index_before(4 * Growth::GRAIN), Some(6));
-        assert_eq!(growth.index_before(5 * Growth::GRAIN), None, "forgotten");
+        assert_eq!(growth.index_before(4 * GRAIN), Some(6));
+        assert_eq!(growth.index_before(5 * GRAIN), None, "forgotten");
     }
 }

@@ -4,12 +4,19 @@
 //! heartbeat behind an append. Connections are opened when first used and reopened when lost.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proto::node::v1::consensus_client::ConsensusClient;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
+use tonic::codegen::Service;
+use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::types::Node;
@@ -55,6 +62,14 @@ impl Default for PeerOptions {
 const STREAM_WINDOW: u32 = 8 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// What bytes travel over.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// Reaches an address over something else than TCP.
+pub type Dial = Arc<dyn Fn(&str) -> BoxFuture<'static, io::Result<Box<dyn Wire>>> + Send + Sync>;
+
 /// An address that is none.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("not an address of a node: {0:?}")]
@@ -67,13 +82,20 @@ pub struct Peers(Arc<Inner>);
 struct Inner {
     handle: Handle,
     options: PeerOptions,
+    dial: Option<Dial>,
     channels: Mutex<BTreeMap<(String, Purpose), Channel>>,
 }
 
 impl Peers {
     /// Connections that are driven by the runtime behind `handle`.
     pub fn new(handle: Handle, options: PeerOptions) -> Self {
-        Self(Arc::new(Inner { handle, options, channels: Mutex::default() }))
+        Self(Arc::new(Inner { handle, options, dial: None, channels: Mutex::default() }))
+    }
+
+    /// The same over another network than TCP's.
+    pub fn over(dial: Dial, handle: Handle, options: PeerOptions) -> Self {
+        let dial = Some(dial);
+        Self(Arc::new(Inner { handle, options, dial, channels: Mutex::default() }))
     }
 
     /// The runtime that drives the connections.
@@ -100,7 +122,10 @@ impl Peers {
         }
         let endpoint = self.endpoint(address).ok_or_else(|| BadAddress(address.to_owned()))?;
         let _runtime = self.0.handle.enter();
-        let channel = endpoint.connect_lazy();
+        let channel = match &self.0.dial {
+            None => endpoint.connect_lazy(),
+            Some(dial) => endpoint.connect_with_connector_lazy(Dialer(Arc::clone(dial))),
+        };
         channels.insert(key, channel.clone());
         Ok(channel)
     }
@@ -133,6 +158,24 @@ impl Peers {
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW),
         )
+    }
+}
+
+/// A [`Dial`] as tonic wants it.
+struct Dialer(Dial);
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<Box<dyn Wire>>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let dialled = (self.0)(address.authority().map_or("", |authority| authority.as_str()));
+        Box::pin(async move { Ok(TokioIo::new(dialled.await?)) })
     }
 }
 

@@ -170,7 +170,7 @@ impl<S: StateMachine> consensus_server::Consensus for ConsensusService<S> {
         let manifest = message.manifest.ok_or_else(|| malformed(Malformed("no manifest")))?;
         let manifest = Manifest::from_wire(manifest).map_err(malformed)?;
         let receiver = consensus.receiver();
-        let offered = crate::adapter::blocking(move || receiver.offer(vote, manifest)).await;
+        let offered = crate::beside::blocking(move || receiver.offer(vote, manifest)).await;
         Ok(Response::new(match offered {
             Ok((transfer, files)) => wire::SnapshotWants { transfer, files, ..Default::default() },
             Err(error) => wire::SnapshotWants { refused: error.to_string(), ..Default::default() },
@@ -270,7 +270,7 @@ async fn receive<S: StateMachine>(
     let transfer = consensus.receiver().begin(first.transfer)?;
     let (vote, begun) = (transfer.vote(), Instant::now());
     let (chunks, queue) = mpsc::channel(CHUNKS_MAX);
-    let taken = tokio::task::spawn_blocking(move || transfer.take(queue));
+    let taken = crate::beside::spawn(transfer.take(queue));
     let idle = consensus.options().idle_timeout;
     let forwarded = async {
         let mut next = Some(first);

@@ -20,10 +20,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use openraft::storage::ApplyResponder;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::beside;
 use crate::machine::{Checkpointer, Committed, StateMachine};
 use crate::record::Applied;
 use crate::stage::{OnStage, Stage};
@@ -33,8 +35,8 @@ use crate::types::Types;
 pub trait Flushed: Send + Sync {
     /// Whether the entry at `index` is durable.
     fn has(&self, index: u64) -> bool;
-    /// Blocks until the entry at `index` is durable.
-    fn wait(&self, index: u64) -> io::Result<()>;
+    /// Waits until the entry at `index` is durable.
+    fn reached(&self, index: u64) -> BoxFuture<'_, io::Result<()>>;
 }
 
 impl Flushed for crate::log::Flushed {
@@ -42,11 +44,8 @@ impl Flushed for crate::log::Flushed {
         self.index() >= Some(index)
     }
 
-    fn wait(&self, index: u64) -> io::Result<()> {
-        if self.has(index) {
-            return Ok(());
-        }
-        Ok(futures::executor::block_on(self.reached(index))?)
+    fn reached(&self, index: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move { Ok(self.reached(index).await?) })
     }
 }
 
@@ -87,6 +86,16 @@ pub(crate) enum Job<S: StateMachine> {
     Install(PathBuf, Reply<Option<Bytes>>),
 }
 
+impl<S: StateMachine> Job<S> {
+    /// The entry that has to be durable before.
+    fn needs(&self) -> Option<u64> {
+        match self {
+            Self::Apply(chunk) => chunk.last(),
+            _ => None,
+        }
+    }
+}
+
 /// The state machine, and whom to tell of what happens to it.
 pub(crate) struct Applier<S> {
     pub machine: S,
@@ -118,7 +127,6 @@ impl<S: StateMachine> Applier<S> {
     fn apply(&mut self, chunk: Chunk<S>) -> io::Result<()> {
         let Some(last) = chunk.last() else { return Ok(()) };
         let count = chunk.entries.len();
-        self.log.wait(last)?;
         let began = Instant::now();
         let replies = self.machine.apply(chunk.entries, chunk.record)?;
         self.took = began.elapsed();
@@ -179,9 +187,9 @@ impl<S: StateMachine> Worker<S> {
             on_fault: Arc::clone(&on_fault),
             jobs,
         };
-        std::thread::Builder::new().name(name).spawn(move || {
+        beside::start(name, async move {
             // The node was told of a fault; consensus finds the queue closed.
-            let _ = guarded(&on_fault, || run(&applier, queue, &waiting));
+            let _ = run(&applier, queue, &waiting, &on_fault).await;
             drop(applier);
             let _ = ended.send(());
         })?;
@@ -214,13 +222,19 @@ impl<S: StateMachine> Worker<S> {
 }
 
 /// The thread.
-fn run<S: StateMachine>(
+async fn run<S: StateMachine>(
     applier: &Mutex<Applier<S>>,
     mut queue: mpsc::Receiver<Job<S>>,
     waiting: &AtomicUsize,
+    on_fault: &OnFault,
 ) -> io::Result<()> {
-    while let Some(job) = queue.blocking_recv() {
-        applier.lock().serve(job)?;
+    let log = Arc::clone(&applier.lock().log);
+    while let Some(job) = queue.recv().await {
+        let flushed = match job.needs() {
+            Some(last) if !log.has(last) => log.reached(last).await,
+            _ => Ok(()),
+        };
+        guarded(on_fault, || flushed.and_then(|()| applier.lock().serve(job)))?;
         waiting.fetch_sub(1, Ordering::Release);
     }
     Ok(())

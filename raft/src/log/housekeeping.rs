@@ -85,22 +85,27 @@ impl Housekeeper {
 
     pub(super) fn run(&self) {
         loop {
-            let retry = match self.once() {
-                Ok(()) => None,
-                // A failed or closed log needs no housekeeping.
-                Err(LogError::Failed(_) | LogError::Closed) => None,
-                // A full disk may have room later.
-                Err(error @ LogError::Io { .. }) => {
-                    tracing::warn!(%error, "housekeeping of the log failed, will try again");
-                    Some(RETRY)
-                }
-                Err(damage) => {
-                    self.writer.fail(damage, vec![]);
-                    None
-                }
-            };
+            let retry = self.turn();
             if !self.writer.housekeeping.wait(retry) {
                 return;
+            }
+        }
+    }
+
+    /// Does what is due. When to try again, if it did not succeed.
+    pub(super) fn turn(&self) -> Option<Duration> {
+        match self.once() {
+            Ok(()) => None,
+            // A failed or closed log needs no housekeeping.
+            Err(LogError::Failed(_) | LogError::Closed) => None,
+            // A full disk may have room later.
+            Err(error @ LogError::Io { .. }) => {
+                tracing::warn!(%error, "housekeeping of the log failed, will try again");
+                Some(RETRY)
+            }
+            Err(damage) => {
+                self.writer.fail(damage, vec![]);
+                None
             }
         }
     }

@@ -64,6 +64,16 @@ pub type OnSync = Arc<dyn Fn(Duration) + Send + Sync>;
 /// Called with every entry before it is appended.
 pub type OnAppend = Arc<dyn Fn(&Entry) + Send + Sync>;
 
+/// Who does the work of a log.
+#[derive(Clone)]
+pub enum LogWork {
+    /// Two threads of its own.
+    Threads,
+    /// Whoever calls [`Wal::turn`], some time after it was told that there is work. For a
+    /// simulation, in which nothing runs by itself.
+    Turns(Arc<dyn Fn() + Send + Sync>),
+}
+
 /// How a log is kept.
 #[derive(Clone)]
 pub struct WalOptions {
@@ -87,9 +97,13 @@ pub struct WalOptions {
     pub read_bytes: usize,
     /// Bytes that may wait to be written; beyond that, appending waits.
     pub pending_bytes: u64,
+    /// An append writes in place only if the disk was quicker than this the last time.
+    pub in_place_max: Duration,
     /// How long records wait that nobody waits for, such as commit points, before they are worth
     /// a sync of their own.
     pub unsynced_wait: Duration,
+    /// Who writes what is queued.
+    pub work: LogWork,
     /// What to do when the log has failed. The default ends the process.
     pub on_fatal: OnFatal,
     /// Told how long each group of records took until it was durable, from when the first of them
@@ -109,7 +123,9 @@ impl Default for WalOptions {
             cache_bytes: 64 << 20,
             read_bytes: 1 << 20,
             pending_bytes: 256 << 20,
+            in_place_max: Duration::from_millis(2),
             unsynced_wait: Duration::from_millis(200),
+            work: LogWork::Threads,
             on_fatal: Arc::new(stop_the_process),
             on_sync: Arc::new(|_| {}),
         }
@@ -152,6 +168,7 @@ pub struct Wal(Arc<Handle>);
 struct Handle {
     writer: Arc<Writer>,
     shards: Shards,
+    housekeeper: Arc<Housekeeper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -175,8 +192,12 @@ impl Wal {
         let shards = shards.map(|(id, index)| (id, Arc::new(Shard::new(id, index))));
         let shards: Shards = Arc::new(Mutex::new(shards.collect()));
         let writer = Arc::new(Writer::new(segments, recovered.resume, options));
-        let threads = Mutex::new(start_threads(&writer, &shards)?);
-        let wal = Self(Arc::new(Handle { writer, shards, threads }));
+        let housekeeper = Arc::new(Housekeeper::new(writer.clone(), shards.clone()));
+        let threads = match writer.options.work {
+            LogWork::Threads => Mutex::new(start_threads(&writer, &housekeeper)?),
+            LogWork::Turns(_) => Mutex::default(),
+        };
+        let wal = Self(Arc::new(Handle { writer, shards, housekeeper, threads }));
         wal.writer().confirm()?;
         let found = wal.found();
         Ok((wal, found))
@@ -211,6 +232,14 @@ impl Wal {
         self.writer().counters.snapshot(self.writer().segments.counts(), cache_bytes)
     }
 
+    /// Does what is due, if the log has no threads for it: see [`LogWork::Turns`].
+    pub fn turn(&self) {
+        if self.writer().in_turns() {
+            self.writer().run();
+            self.0.housekeeper.turn();
+        }
+    }
+
     /// Writes what is queued and ends the log's threads. Calls after this fail.
     pub fn close(&self) {
         self.0.close();
@@ -236,7 +265,10 @@ impl fmt::Debug for Wal {
     }
 }
 
-fn start_threads(writer: &Arc<Writer>, shards: &Shards) -> Result<Vec<JoinHandle<()>>> {
+fn start_threads(
+    writer: &Arc<Writer>,
+    housekeeper: &Arc<Housekeeper>,
+) -> Result<Vec<JoinHandle<()>>> {
     let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
         let unwinding = Unwinding(writer.clone());
         let work = move || {
@@ -245,7 +277,7 @@ fn start_threads(writer: &Arc<Writer>, shards: &Shards) -> Result<Vec<JoinHandle
         };
         thread::Builder::new().name(name.into()).spawn(work).map_err(LogError::io("start", name))
     };
-    let housekeeper = Housekeeper::new(writer.clone(), shards.clone());
+    let housekeeper = housekeeper.clone();
     let housekeeping = start("wal-files", Box::new(move || housekeeper.run()))?;
     let writing = writer.clone();
     let writing = start("wal", Box::new(move || writing.run()))?;
@@ -267,6 +299,9 @@ impl Handle {
     fn close(&self) {
         let mut threads = self.threads.lock().drain(..).collect::<Vec<_>>().into_iter();
         self.writer.close();
+        if self.writer.in_turns() {
+            self.writer.run();
+        }
         // The writer may still need a segment made, so housekeeping ends after it.
         if let Some(writing) = threads.next() {
             join(writing);

@@ -20,6 +20,7 @@ use super::error::LogError;
 use super::shard::{Batch, Shard};
 use super::writer::Waiter;
 use super::{OnAppend, Result, Wal};
+use crate::beside::blocking;
 use crate::mutant::Mutant;
 use crate::types::{Command, Entry, LeaderId, LogId, Node, NodeId, Payload, Vote};
 
@@ -199,8 +200,8 @@ impl ShardLogReader {
             return Ok(entries);
         }
         let reader = self.clone();
-        let read = move || reader.shard.read(reader.wal.writer(), range, bytes_max);
-        Ok(tokio::task::spawn_blocking(read).await??)
+        let read = move || Ok(reader.shard.read(reader.wal.writer(), range, bytes_max)?);
+        blocking(read).await
     }
 
     /// The first entries of a range that is not empty, which must be there.
@@ -231,7 +232,15 @@ impl<C: LogTypes> RaftLogReader<C> for ShardLogReader {
         if start >= end {
             return Ok(vec![]);
         }
-        self.read_first(start, end).await
+        let read = self.read_first(start, end).await;
+        let (first, next) = self.shard.range();
+        match read {
+            // A stream to a member may outlive the leadership it was for, and ask once more when
+            // the log it was going to send is purged or cut off. An append without entries is then
+            // answered with the newer vote; an error would stop the node.
+            Err(_) if start < first || end > next => Ok(vec![]),
+            read => read,
+        }
     }
 
     /// In pieces: a restarted node may have to apply more than fits into memory.

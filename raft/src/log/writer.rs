@@ -33,15 +33,13 @@ use super::record::{MARKER_BYTES, Record, Seal, Start};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, Segments};
 use super::state::{Gap, ShardState};
 use super::stats::Counters;
-use super::{Result, WalOptions};
+use super::{LogWork, Result, WalOptions};
 use crate::mutant::Mutant;
 
 /// A buffer that grew beyond this is given back to the allocator after use.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
-/// An append that wrote in place would hold its caller up for longer than this, or for as long as
-/// so many bytes take: the writer thread does it.
-const IN_PLACE_MAX: Duration = Duration::from_millis(2);
+/// An append of more would hold its caller up if it wrote in place: the writer thread does it.
 const IN_PLACE_BYTES_MAX: usize = 256 << 10;
 
 /// Told when a record is durable, or never will be.
@@ -214,9 +212,13 @@ impl Core {
     }
 
     /// The chunk that an append may write in place, and its segment: no file is waited for.
-    fn take_in_place(&mut self, segments: &Segments) -> Option<(Arc<Segment>, Chunk)> {
+    fn take_in_place(
+        &mut self,
+        segments: &Segments,
+        took_max: Duration,
+    ) -> Option<(Arc<Segment>, Chunk)> {
         let bytes = self.chunk.bytes.len();
-        let quick = self.took <= IN_PLACE_MAX && (1..=IN_PLACE_BYTES_MAX).contains(&bytes);
+        let quick = self.took < took_max && (1..=IN_PLACE_BYTES_MAX).contains(&bytes);
         let usable = self.failed.is_none() && !self.closing;
         if !quick || !usable || self.writing || !self.full.is_empty() {
             return None;
@@ -389,6 +391,9 @@ impl Writer {
             let _ = sender.send(result);
         });
         self.sync(Waiter { supersedes: None, urgent: true, done }).map_err(LogError::cause)?;
+        if self.in_turns() {
+            self.run();
+        }
         durable.recv().map_err(|_| LogError::Closed)?.map_err(LogError::cause)?;
         let mut core = self.core.lock();
         core.open = true;
@@ -409,7 +414,7 @@ impl Writer {
     /// Lets the writer thread write what is queued, note that the log was closed, and end.
     pub(super) fn close(&self) {
         self.core.lock().closing = true;
-        self.work.notify_one();
+        self.notify();
     }
 
     fn usable(&self) -> Result<MutexGuard<'_, Core>> {
@@ -425,7 +430,7 @@ impl Writer {
     /// Writes what is queued on the caller's own thread, or has the writer thread do it.
     pub(super) fn write_in_place(&self) {
         let mut core = self.core.lock();
-        match core.take_in_place(&self.segments) {
+        match core.take_in_place(&self.segments, self.options.in_place_max) {
             None => self.wake_from(core),
             Some((segment, chunk)) => {
                 drop(core);
@@ -453,11 +458,23 @@ impl Writer {
         // Unlocked first: the thread that is woken wants the lock.
         drop(core);
         if wake {
-            self.work.notify_one();
+            self.notify();
         }
     }
 
-    /// The writer thread.
+    fn notify(&self) {
+        match &self.options.work {
+            LogWork::Threads => drop(self.work.notify_one()),
+            LogWork::Turns(wake) => wake(),
+        }
+    }
+
+    /// Whether somebody else's turns take the place of the threads.
+    pub(super) fn in_turns(&self) -> bool {
+        matches!(self.options.work, LogWork::Turns(_))
+    }
+
+    /// The writer thread, or its turn.
     pub(super) fn run(&self) {
         while let Some(chunk) = self.next_chunk() {
             match self.segment(chunk.segment) {
@@ -467,7 +484,8 @@ impl Writer {
         }
     }
 
-    /// Waits for records. `None` once the log is closed and everything is written, or has failed.
+    /// Waits for records. `None` once the log is closed and everything is written, or has failed;
+    /// or when there is nothing to write, if there is no thread that could wait.
     fn next_chunk(&self) -> Option<Chunk> {
         let wait = self.options.unsynced_wait;
         let mut core = self.core.lock();
@@ -492,6 +510,9 @@ impl Writer {
                 core.put_here(|offset| Record::Close { offset });
                 core.closed = true;
                 continue;
+            }
+            if self.in_turns() {
+                return None;
             }
             if nap || !core.chunk.bytes.is_empty() {
                 nap = !self.work.wait_for(&mut core, wait).timed_out();
@@ -519,6 +540,9 @@ impl Writer {
     fn segment(&self, sequence: u64) -> Result<Arc<Segment>> {
         if let Some(resumed) = self.segments.get(sequence) {
             return Ok(resumed);
+        }
+        if self.in_turns() {
+            self.segments.prepare()?;
         }
         let segment = self.segments.begin(sequence)?;
         self.housekeeping.wake();
@@ -554,7 +578,7 @@ impl Writer {
             core.failed.get_or_insert(error.clone());
             first && core.open
         };
-        self.work.notify_one();
+        self.notify();
         self.progress.send_modify(|progress| progress.failed = true);
         let failed = LogError::Failed(Arc::new(error.clone()));
         for waiter in waiters {

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::beside;
 use crate::machine::Checkpointer;
 use crate::record::Applied;
 use crate::types::{SnapshotMeta, StoredMembership};
@@ -52,13 +53,12 @@ impl Drop for Held {
         }
         let path = std::mem::take(&mut self.path);
         // Removing large files takes a while, and this may be a thread that must not wait.
-        let removal = std::thread::Builder::new().name("remove-snapshot".into());
-        let spawned = removal.spawn(move || {
+        let removed = beside::forget("remove-snapshot", move || {
             if let Err(error) = std::fs::remove_dir_all(&path) {
                 tracing::warn!(path = %path.display(), %error, "old snapshot not removed");
             }
         });
-        if let Err(error) = spawned {
+        if let Err(error) = removed {
             tracing::warn!(%error, "old snapshot not removed before the next start");
         }
     }

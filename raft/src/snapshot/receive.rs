@@ -166,13 +166,14 @@ impl Transfer {
         self.offered.vote
     }
 
-    /// Writes chunks until the stream ends, then checks the whole. Blocks. Pieces that arrived
+    /// Writes chunks until the stream ends, then checks the whole. Blocks in
+    /// between. Pieces that arrived
     /// stay when it fails, for the next attempt.
-    pub fn take(self, mut chunks: mpsc::Receiver<SnapshotChunk>) -> io::Result<SnapshotDir> {
+    pub async fn take(self, mut chunks: mpsc::Receiver<SnapshotChunk>) -> io::Result<SnapshotDir> {
         let path = self.receiver.snapshots.incoming().join(self.offered.manifest.name());
         let data = path.join(DATA);
         let mut open: Option<(String, File)> = None;
-        while let Some(chunk) = chunks.blocking_recv() {
+        while let Some(chunk) = chunks.recv().await {
             self.write(&data, &mut open, &chunk)?;
         }
         drop(open);

@@ -18,7 +18,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::SnapshotDir;
-use crate::adapter::blocking;
+use crate::beside::blocking;
 use crate::convert::{required_vote, vote_out};
 use crate::options::Options;
 use crate::stage::{OnStage, Stage};

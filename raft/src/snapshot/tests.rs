@@ -70,7 +70,7 @@ fn ship(
         sender.try_send(chunk).expect("has room");
     }
     drop(sender);
-    receiver.begin(transfer)?.take(queue)
+    futures::executor::block_on(receiver.begin(transfer)?.take(queue))
 }
 
 fn offer(receiver: &Receiver, from: &SnapshotDir) -> (u64, Vec<(String, u64)>) {
