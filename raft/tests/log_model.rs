@@ -267,6 +267,23 @@ async fn entries_are_seen_before_they_are_appended() {
     assert!(shard.step(entries(1, 9..=9)).await.is_err(), "a gap is refused");
 }
 
+/// A stream that outlives its leadership may ask for what a snapshot has replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_purged_is_nothing_to_send() {
+    let (_disk, _wal, mut shard) = one_shard(small_options()).await;
+    shard.step(entries(1, 1..=9)).await.expect("done");
+    shard.step(Step::Purge(id(1, 5))).await.expect("done");
+    let mut reader = shard.log.reader();
+    for (start, found) in [(3, vec![]), (5, vec![]), (6, vec![6, 7, 8])] {
+        let read = RaftLogReader::<C>::limited_get_log_entries(&mut reader, start, 9).await;
+        let read = read.expect("reads").iter().map(|entry| entry.log_id.index).collect::<Vec<_>>();
+        assert!(
+            found.starts_with(&read) && read.is_empty() == found.is_empty(),
+            "{start}: {read:?}"
+        );
+    }
+}
+
 /// The default options on a real directory: open, append, open again; and only once at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_serves_as_disk() {
