@@ -182,6 +182,7 @@ impl Parts {
             node: life.identity.node,
             incarnation: life.identity.incarnation,
             runtime: tokio::runtime::Handle::current(),
+            clock: Arc::new(wall_clock_ms),
         };
         let waiting_bytes_max = config.limits.pending_bytes_max.0 as usize;
         let limits = RouterLimits {

@@ -36,7 +36,7 @@ use outbox::{Outbox, Route, Verdict};
 use packer::Done;
 
 pub use outbox::uncertain;
-pub use packer::{Hold, Packer, PackerLimits, wall_clock_ms};
+pub use packer::{Clock, Hold, Packer, PackerLimits, wall_clock_ms};
 pub use service::{ForwardStream, serve as serve_forward};
 
 /// Limits of the writes that wait on this node.
@@ -65,6 +65,8 @@ pub struct RouterContext {
     pub incarnation: u64,
     /// Where its tasks run.
     pub runtime: Handle,
+    /// The clock by which it proposes log time: [`wall_clock_ms`].
+    pub clock: Clock,
 }
 
 /// Carries the writes of this node's clients to the leader. A cheap handle.
@@ -101,6 +103,7 @@ impl Router {
             Arc::clone(&telemetry),
             packer_limits,
             context.runtime.clone(),
+            Arc::clone(&context.clock),
         );
         let outbox = Outbox::new(context.node, context.incarnation, limits);
         let runtime = context.runtime.clone();

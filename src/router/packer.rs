@@ -68,6 +68,7 @@ struct PackerInner {
     telemetry: Arc<Metrics>,
     limits: PackerLimits,
     runtime: Handle,
+    clock: Clock,
     state: Mutex<State>,
 }
 
@@ -138,9 +139,11 @@ impl Packer {
         telemetry: Arc<Metrics>,
         limits: PackerLimits,
         runtime: Handle,
+        clock: Clock,
     ) -> Self {
         let state = Mutex::new(State::default());
-        Self { inner: Arc::new(PackerInner { consensus, telemetry, limits, runtime, state }) }
+        let inner = PackerInner { consensus, telemetry, limits, runtime, clock, state };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Takes an encoded batch that waits `since` then; `done` hears what becomes of it.
@@ -190,6 +193,7 @@ impl Packer {
                 return self.pump_after(early, state);
             }
             let stages = &self.inner.telemetry.write;
+            state.last_now_ms = state.last_now_ms.max((self.inner.clock)());
             let (entry, mut waiters) = state.pack(self.inner.limits.entry_bytes_max, &stages.queue);
             if Mutant::AckBeforeCommit.is_on() {
                 waiters = acknowledge_early(&entry, waiters, &self.inner.runtime);
@@ -270,7 +274,6 @@ fn verdict_of(error: &WriteError) -> Verdict {
 impl State {
     /// Makes one entry of what waits. Field 4 of `Entry` is the batches, encoded already.
     fn pack(&mut self, bytes_max: usize, queue: &Histogram) -> (Bytes, Vec<Done>) {
-        self.last_now_ms = self.last_now_ms.max(wall_clock_ms());
         let head = Entry {
             version: ENTRY_VERSION,
             now_ms: self.last_now_ms,
@@ -294,6 +297,9 @@ impl State {
         (entry.freeze(), waiters)
     }
 }
+
+/// Tells milliseconds since the Unix epoch.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Milliseconds since the Unix epoch by this node's clock.
 #[expect(clippy::disallowed_methods, reason = "the one clock that proposes log time")]
