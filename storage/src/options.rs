@@ -32,8 +32,8 @@ pub struct Options {
     /// No dirty row waits longer than this for a drain to begin. A row that changes often is
     /// drained once in this time; after a crash, that much of the log is applied again.
     pub drain_after: Duration,
-    /// Whether the store drains by itself, in a thread of its own. If not, `commit` drains when
-    /// `dirty_bytes_max` is reached.
+    /// Whether the store drains by itself, in a thread of its own, and its files are compacted. If
+    /// not, `commit` drains when `dirty_bytes_max` is reached.
     pub background: bool,
     /// Size of one memtable.
     pub memtable_bytes: usize,

@@ -242,6 +242,7 @@ fn family(
     dead: &Arc<ArcSwap<DeadSpaces>>,
 ) -> rocksdb::Options {
     let mut family = rocksdb::Options::default();
+    family.set_disable_auto_compactions(!options.background);
     family.set_block_based_table_factory(&blocks(shared));
     family.set_write_buffer_size(options.memtable_bytes);
     family.set_max_write_buffer_number(4);
