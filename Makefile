@@ -24,7 +24,7 @@ MUTANTS := $(CACHE)/mutants/talus
 JEPSEN_OUT ?= $(CACHE)/jepsen
 ARGS ?=
 
-.PHONY: run build test lint doc jepsen jepsen-full jepsen-mutants bench fix
+.PHONY: run build test lint doc jepsen jepsen-full jepsen-mutants simulate bench fix
 .PHONY: setup setup-test setup-node setup-clients setup-jepsen setup-jepsen-full setup-bench
 
 run: build
@@ -37,6 +37,11 @@ test: setup-test setup-jepsen lint doc
 	TALUS=$(RELEASE)/talus cargo nextest run $(CARGO_FLAGS) --no-fail-fast
 	cargo test $(CARGO_FLAGS) --doc --quiet
 	$(MAKE) --no-print-directory jepsen
+
+# As many seeds as fit: make simulate ARGS="--minutes 240"; one again: ARGS="--first 17 --seeds 1".
+simulate: setup
+	cargo build $(CARGO_FLAGS) --bin talus-simulation
+	$(RELEASE)/talus-simulation $(or $(ARGS),--first $$(date +%s)000 --minutes 60)
 
 lint: setup
 	cargo fmt --all --check

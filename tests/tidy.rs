@@ -28,7 +28,16 @@ fn files_below(dir: &str, extension: &str) -> Vec<PathBuf> {
 }
 
 fn sources() -> Vec<PathBuf> {
-    let dirs = ["src", "raft/src", "storage/src", "resp/src", "proto/src", "jepsen/src", "tests"];
+    let dirs = [
+        "src",
+        "raft/src",
+        "storage/src",
+        "resp/src",
+        "proto/src",
+        "jepsen/src",
+        "jepsen/simulation/src",
+        "tests",
+    ];
     dirs.iter().flat_map(|dir| files_below(dir, "rs")).collect()
 }
 
