@@ -30,7 +30,7 @@ use crate::machine::StateMachine;
 use crate::read::RemoteAnswer;
 use crate::snapshot::Manifest;
 use crate::stage::Stage;
-use crate::types::{LogId, ShardId, Types};
+use crate::types::{Entry, LogId, ShardId, Types, Vote};
 
 /// Chunks of a snapshot between the network and the disk.
 const CHUNKS_MAX: usize = 4;
@@ -301,12 +301,32 @@ async fn receive<S: StateMachine>(
 fn append_in<S: StateMachine>(
     message: wire::AppendRequest,
 ) -> Result<AppendEntriesRequest<Types<S>>, Malformed> {
-    Ok(AppendEntriesRequest {
-        vote: required_vote(&message.vote)?,
-        prev_log_id: some_log_id_in(&message.previous),
-        leader_commit: some_log_id_in(&message.committed),
-        entries: message.entries.into_iter().map(entry_in).collect::<Result<_, _>>()?,
-    })
+    let vote = required_vote(&message.vote)?;
+    let prev_log_id = some_log_id_in(&message.previous);
+    let entries = message.entries.into_iter().map(entry_in).collect::<Result<Vec<_>, _>>()?;
+    check_origin(&vote, prev_log_id, &entries)?;
+    let leader_commit = some_log_id_in(&message.committed);
+    Ok(AppendEntriesRequest { vote, prev_log_id, leader_commit, entries })
+}
+
+/// Refuses entries that the leader of this vote cannot have had behind each other. A stream may
+/// outlive its leadership by a moment, and read from a log that the next leader rewrites already:
+/// taken for true, such an append would break log matching.
+fn check_origin(vote: &Vote, previous: Option<LogId>, entries: &[Entry]) -> Result<(), Malformed> {
+    let mut last = previous;
+    for Entry { log_id, .. } in entries {
+        let follows = |before: LogId| {
+            before.index + 1 == log_id.index && before.leader_id <= log_id.leader_id
+        };
+        if !last.is_none_or(follows) {
+            return Err(Malformed("entries that do not follow each other"));
+        }
+        last = Some(*log_id);
+    }
+    match last.is_none_or(|last| last.leader_id <= vote.leader_id) {
+        true => Ok(()),
+        false => Err(Malformed("entries of a later leader than the one who sent them")),
+    }
 }
 
 fn last_of<S: StateMachine>(request: &AppendEntriesRequest<Types<S>>) -> Option<LogId> {
@@ -332,4 +352,42 @@ fn malformed(error: Malformed) -> Status {
 
 fn stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LeaderId, Payload};
+
+    fn id(term: u64, index: u64) -> LogId {
+        LogId { leader_id: LeaderId { term, node_id: 1 }, index }
+    }
+
+    fn check(previous: Option<LogId>, ids: &[LogId]) -> Result<(), Malformed> {
+        let entry = |id: &LogId| Entry { log_id: *id, payload: Payload::Blank };
+        let entries: Vec<Entry> = ids.iter().map(entry).collect();
+        check_origin(&Vote::new_committed(5, 1), previous, &entries)
+    }
+
+    #[test]
+    fn entries_of_one_log_are_taken() {
+        assert_eq!(check(None, &[id(0, 0), id(1, 1)]), Ok(()));
+        assert_eq!(check(Some(id(3, 7)), &[id(3, 8), id(5, 9)]), Ok(()));
+        assert_eq!(check(Some(id(3, 7)), &[]), Ok(()));
+    }
+
+    #[test]
+    fn entries_of_two_logs_are_refused() {
+        for (previous, ids) in [
+            // The next leader's entry behind one of this leader.
+            (id(5, 7), vec![id(6, 8)]),
+            // What the next leader brought from an earlier one.
+            (id(5, 7), vec![id(4, 8)]),
+            (id(3, 7), vec![id(5, 8), id(4, 9)]),
+            (id(3, 7), vec![id(3, 9)]),
+            (id(6, 7), vec![]),
+        ] {
+            assert!(check(Some(previous), &ids).is_err(), "{previous:?} {ids:?}");
+        }
+    }
 }

@@ -269,7 +269,7 @@ async fn entries_are_seen_before_they_are_appended() {
 
 /// A stream that outlives its leadership may ask for what a snapshot has replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_purged_is_nothing_to_send() {
+async fn what_was_purged_or_cut_off_is_nothing_to_send() {
     let (_disk, _wal, mut shard) = one_shard(small_options()).await;
     shard.step(entries(1, 1..=9)).await.expect("done");
     shard.step(Step::Purge(id(1, 5))).await.expect("done");
@@ -282,6 +282,9 @@ async fn what_was_purged_is_nothing_to_send() {
             "{start}: {read:?}"
         );
     }
+    shard.step(Step::Truncate(Some(id(1, 7)))).await.expect("done");
+    let read = RaftLogReader::<C>::limited_get_log_entries(&mut reader, 8, 10).await;
+    assert!(read.expect("nothing is wrong").is_empty());
 }
 
 /// The default options on a real directory: open, append, open again; and only once at a time.
