@@ -111,6 +111,7 @@ async fn serve(live: Live) -> Result<(), Failure> {
     control::run(&server, &parts, requests, signals).await;
     stop.send_replace(true);
     status::stop(&server, &parts).await;
+    parts.end().await;
     let _ = tokio::time::timeout(Duration::from_secs(2), http).await;
     Ok(())
 }

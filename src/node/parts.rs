@@ -51,7 +51,19 @@ impl Drop for Parts {
     }
 }
 
+/// How long the threads of consensus may take to end.
+const END_MAX: Duration = Duration::from_secs(10);
+
 impl Parts {
+    /// Ends the threads of consensus when they have done what they have in hand. A snapshot that
+    /// was still being taken while the process ends would be taken in the ruins of RocksDB.
+    pub async fn end(mut self) {
+        let Some(runtime) = self.raft_runtime.take() else { return };
+        let ended = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(END_MAX));
+        // What has not ended by then is given up.
+        let _ = ended.await;
+    }
+
     pub fn start(
         live: Live,
         telemetry: Arc<Metrics>,

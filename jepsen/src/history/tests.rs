@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -259,21 +258,4 @@ fn a_recorder_whose_file_fails_keeps_the_events_and_says_so() {
     recorder.record(Kind::Info, Process::Nemesis, "heal", Value::Nil, None, None);
     assert_eq!(recorder.failure().as_deref(), Some("disk full"));
     assert_eq!(recorder.finish().events.len(), 1);
-}
-
-/// `cargo test --release -p talus-jepsen --lib -- --ignored --nocapture reading_speed`
-#[test]
-#[ignore = "a measurement"]
-fn reading_speed() {
-    let piece = |place: i64| {
-        let value = Value::List(vec![Value::Int(place % 40), Value::Int(place)]);
-        (0_u8, value.clone(), value, None, Some(1), 1000)
-    };
-    let history = history((0..50_000).map(piece).collect());
-    for format in BOTH {
-        let bytes = written(&history, format);
-        let began = Instant::now();
-        let read = History::parse(&*bytes, format).unwrap();
-        println!("{format:?}: {} events in {:?}", read.events.len(), began.elapsed());
-    }
 }

@@ -7,7 +7,13 @@ const ALWAYS: &[&str] = &["raft stopped", "failed to receive from RaftCore: None
 
 /// What else is to be expected of each fault.
 const BY_FAULT: &[(&str, &[&str])] = &[
-    ("member", &["this node was removed from its cluster"]),
+    (
+        "member",
+        &[
+            "this node was removed from its cluster",
+            "the second step error: has to forward request",
+        ],
+    ),
     ("power", &["Input/output error"]),
     ("fsync-error", &["Input/output error"]),
     ("disk-full", &["No space left on device"]),

@@ -19,10 +19,11 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::Result;
+use super::chunk::Waiter;
 use super::error::LogError;
 use super::record::Record;
 use super::shard::Shard;
-use super::writer::{Waiter, Writer};
+use super::writer::Writer;
 
 /// Live entries are copied in steps of so many bytes, each once the one before is durable: appends
 /// come in between.

@@ -21,6 +21,7 @@
 //!   and the offset.
 //! * After an error of the disk the log is dead: every call fails, and the node is told to stop.
 
+mod chunk;
 mod disk;
 mod error;
 mod housekeeping;

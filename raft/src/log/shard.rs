@@ -15,11 +15,12 @@ use prost::Message;
 use proto::node::v1::LogEntry;
 
 use super::Result;
+use super::chunk::{Done, Waiter};
 use super::error::LogError;
 use super::index::{Index, Place, Position, Room, Slot};
 use super::record::{self, BODY_BYTES_MAX, Kind, Record};
 use super::segment::Segment;
-use super::writer::{Done, Framed, Waiter, Writer};
+use super::writer::{Framed, Writer};
 use crate::convert;
 use crate::types::{Entry, LogId, Vote};
 

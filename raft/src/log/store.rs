@@ -16,9 +16,9 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{OptionalSend, RaftTypeConfig};
 use tokio::sync::oneshot;
 
+use super::chunk::Waiter;
 use super::error::LogError;
 use super::shard::{Batch, Shard};
-use super::writer::Waiter;
 use super::{OnAppend, Result, Wal};
 use crate::beside::blocking;
 use crate::mutant::Mutant;

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
+use super::chunk::{Chunk, Waiter};
 use super::error::LogError;
 use super::housekeeping::Signal;
 use super::index::{Place, Position};
@@ -41,58 +42,6 @@ const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
 /// An append of more would hold its caller up if it wrote in place: the writer thread does it.
 const IN_PLACE_BYTES_MAX: usize = 256 << 10;
-
-/// Told when a record is durable, or never will be.
-pub(super) type Done = Box<dyn FnOnce(Result<()>) + Send>;
-
-/// Somebody who wants to know when a chunk is durable.
-pub(super) struct Waiter {
-    /// Of the same shard only the newest of these is told: its news includes theirs.
-    pub(super) supersedes: Option<u32>,
-    /// Whether it is worth a sync of its own.
-    pub(super) urgent: bool,
-    pub(super) done: Done,
-}
-
-/// Records on their way to a segment.
-struct Chunk {
-    segment: u64,
-    offset: u64,
-    bytes: Vec<u8>,
-    waiters: Vec<Waiter>,
-    /// Urgent waiters, including those that were superseded.
-    appends: u64,
-    /// When the first of them came.
-    urgent_since: Option<Instant>,
-    /// When its first record came.
-    since: Instant,
-}
-
-impl Chunk {
-    fn new(start: Position, bytes: Vec<u8>) -> Self {
-        let Position { segment, offset } = start;
-        let since = Instant::now();
-        Self { segment, offset, bytes, waiters: vec![], appends: 0, urgent_since: None, since }
-    }
-
-    fn end(&self) -> Position {
-        Position { segment: self.segment, offset: self.offset + self.bytes.len() as u64 }
-    }
-
-    fn wait(&mut self, waiter: Waiter) {
-        if waiter.urgent {
-            self.urgent_since.get_or_insert_with(Instant::now);
-        }
-        self.appends += u64::from(waiter.urgent);
-        let older = |other: &&mut Waiter| {
-            waiter.supersedes.is_some() && other.supersedes == waiter.supersedes
-        };
-        match self.waiters.iter_mut().find(older) {
-            Some(older) => *older = waiter,
-            None => self.waiters.push(waiter),
-        }
-    }
-}
 
 /// What is decided under the lock: where records go, and what every shard's state is.
 struct Core {

@@ -40,22 +40,3 @@ fn a_seed_gives_one_history_and_each_is_well_formed() {
         assert_eq!(History::parse(&*written, Format::Jsonl), Ok(history), "{}", workload.name);
     }
 }
-
-/// Slow, for whoever changes a checker: `cargo test --release -p talus-jepsen -- --ignored many_seeds`
-#[test]
-#[ignore = "half a minute of seeds"]
-fn many_seeds() {
-    for workload in simulate::WORKLOADS {
-        let Some(check) = super::checker(workload.checker) else { continue };
-        let mut kinds = std::collections::BTreeMap::<String, u32>::new();
-        for seed in 1000..1200 {
-            let whole = super::passes(workload, seed, check);
-            assert_eq!(whole.failure, None, "{}", whole.name);
-            let spoilt = super::fails(workload, seed, check);
-            assert_eq!(spoilt.failure, None, "{}", spoilt.name);
-            let change = (workload.mutate)(&mut simulate::run(workload, seed), seed).unwrap();
-            *kinds.entry(change.split(':').next().unwrap().to_owned()).or_default() += 1;
-        }
-        println!("{}: {kinds:?}", workload.name);
-    }
-}
