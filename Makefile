@@ -22,6 +22,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # A build with known bugs, kept apart from the one that people use.
 MUTANTS := $(CACHE)/mutants/talus
 JEPSEN_OUT ?= $(CACHE)/jepsen
+SMOKE := $(RELEASE)/talus-jepsen suite smoke --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/smoke
 ARGS ?=
 
 .PHONY: run build test lint doc jepsen jepsen-full jepsen-mutants simulate bench fix
@@ -36,7 +37,7 @@ build: setup
 test: setup-test setup-jepsen lint doc
 	TALUS=$(RELEASE)/talus cargo nextest run $(CARGO_FLAGS) --no-fail-fast
 	cargo test $(CARGO_FLAGS) --doc --quiet
-	$(MAKE) --no-print-directory jepsen
+	$(SMOKE)
 
 # As many seeds as fit: make simulate ARGS="--minutes 240"; one again: ARGS="--first 17 --seeds 1".
 simulate: setup
@@ -52,7 +53,7 @@ doc: setup
 
 # Real clusters, faults, checkers: jepsen/README.md. ARGS="--seed 7" repeats a suite.
 jepsen: build setup-jepsen
-	$(RELEASE)/talus-jepsen suite smoke --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/smoke $(ARGS)
+	$(SMOKE) $(ARGS)
 
 jepsen-full: build setup-jepsen-full
 	$(RELEASE)/talus-jepsen suite full --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/full $(ARGS)
