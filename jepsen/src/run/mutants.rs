@@ -3,7 +3,7 @@
 //! A build of the server with its mutants in it reads which one to be from `TALUS_MUTANT`. The table
 //! pairs each bug with the workload and the faults under which it must show.
 
-use super::suite::{self, Job, Line};
+use super::suite::{self, Job, Line, job};
 use super::{Config, Outcome, table};
 use crate::check::Verdict;
 use std::collections::BTreeSet;
@@ -25,15 +25,6 @@ const VARIABLE: &str = "TALUS_MUTANT";
 
 const fn mutant(id: &'static str, bug: &'static str, job: Job) -> Mutant {
     Mutant { id, bug, job }
-}
-
-const fn job(
-    workload: &'static str,
-    nemeses: &'static [&'static str],
-    nodes: u32,
-    seconds: u64,
-) -> Job {
-    Job { workload, nemeses, nodes, seconds }
 }
 
 /// All of them.

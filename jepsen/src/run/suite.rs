@@ -18,7 +18,7 @@ pub struct Job {
     pub seconds: u64,
 }
 
-const fn job(
+pub(super) const fn job(
     workload: &'static str,
     nemeses: &'static [&'static str],
     nodes: u32,

@@ -166,9 +166,8 @@ impl Transfer {
         self.offered.vote
     }
 
-    /// Writes chunks until the stream ends, then checks the whole. Blocks in
-    /// between. Pieces that arrived
-    /// stay when it fails, for the next attempt.
+    /// Writes chunks until the stream ends, then checks the whole. Blocks in between. Pieces that
+    /// arrived stay when it fails, for the next attempt.
     pub async fn take(self, mut chunks: mpsc::Receiver<SnapshotChunk>) -> io::Result<SnapshotDir> {
         let path = self.receiver.snapshots.incoming().join(self.offered.manifest.name());
         let data = path.join(DATA);
