@@ -134,8 +134,8 @@ async fn a_replacement_must_be_flushed_itself() {
     let (disk, wal, mut shard) = one_shard(small_options()).await;
     shard.step(entries(1, 1..=3)).await.expect("done");
     shard.settle().await;
-    disk.fail_syncs();
     shard.step(Step::Truncate(Some(id(1, 1)))).await.expect("done");
+    disk.fail_syncs();
     shard.step(entries(2, 2..=3)).await.expect("done");
     let flushed = shard.log.flushed();
     flushed.reached(1).await.expect("that one stayed");

@@ -106,9 +106,10 @@ impl Shard {
     }
 
     /// Removes the entries from `next` on.
-    pub(super) fn truncate(&self, writer: &Writer, next: u64) -> Result<()> {
+    pub(super) fn truncate(&self, writer: &Writer, next: u64, done: Done) -> Result<()> {
+        let waiter = Waiter { supersedes: None, urgent: true, done };
         let mut index = self.index.write();
-        writer.note(self.id, &Record::Truncate { next }, None)?;
+        writer.note(self.id, &Record::Truncate { next }, Some(waiter))?;
         index.truncate(next);
         drop(index);
         writer.housekeeping.wake();

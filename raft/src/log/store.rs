@@ -16,7 +16,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{OptionalSend, RaftTypeConfig};
 use tokio::sync::oneshot;
 
-use super::chunk::Waiter;
+use super::chunk::{Done, Waiter};
 use super::error::LogError;
 use super::shard::{Batch, Shard};
 use super::{OnAppend, Result, Wal};
@@ -115,6 +115,16 @@ impl ShardLog {
     }
 }
 
+/// Sends the news of a record to whoever waits for it.
+fn told() -> (Done, oneshot::Receiver<Result<()>>) {
+    let (sender, durable) = oneshot::channel();
+    let done = Box::new(move |result| {
+        // Whoever gave up waiting needs no answer.
+        let _ = sender.send(result);
+    });
+    (done, durable)
+}
+
 impl Debug for ShardLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ShardLog").field(&self.reader.shard.id()).finish()
@@ -138,12 +148,8 @@ impl<C: LogTypes> RaftLogStorage<C> for ShardLog {
         if Mutant::VoteNotPersisted.is_on() {
             return Ok(());
         }
-        let (sender, durable) = oneshot::channel();
-        let done = Box::new(move |result| {
-            // Whoever gave up waiting needs no answer.
-            let _ = sender.send(result);
-        });
         let (shard, writer) = self.parts();
+        let (done, durable) = told();
         shard.save_vote(writer, *vote, done)?;
         Ok(durable.await.map_err(|_| LogError::Closed)??)
     }
@@ -176,9 +182,13 @@ impl<C: LogTypes> RaftLogStorage<C> for ShardLog {
         Ok(self.room().await?)
     }
 
+    /// Returns when it is durable: a snapshot that is installed next must not come back from a
+    /// crash beside the entries that it contradicts, which openraft takes for a damaged store.
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let (shard, writer) = self.parts();
-        Ok(shard.truncate(writer, last_log_id.map_or(0, |id| id.index + 1))?)
+        let (done, durable) = told();
+        shard.truncate(writer, last_log_id.map_or(0, |id| id.index + 1), done)?;
+        Ok(durable.await.map_err(|_| LogError::Closed)??)
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {

@@ -205,7 +205,10 @@ impl Driven {
                 self.promised = number;
             }
             Step::Committed(id) => RaftLogStorage::<C>::save_committed(&mut self.log, id).await?,
-            Step::Truncate(id) => RaftLogStorage::<C>::truncate_after(&mut self.log, id).await?,
+            Step::Truncate(id) => {
+                RaftLogStorage::<C>::truncate_after(&mut self.log, id).await?;
+                self.promised = number;
+            }
             Step::Purge(id) => RaftLogStorage::<C>::purge(&mut self.log, id).await?,
         }
         Ok(())
