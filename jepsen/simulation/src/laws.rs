@@ -65,7 +65,7 @@ fn content(entry: &Entry) -> u64 {
 }
 
 impl Laws {
-    /// A node's log as it was found at a start. `durable` is what it held for sure before.
+    /// A node's log as it was found at a start.
     pub fn opened(&mut self, node: NodeId, vote: Option<Vote>, purged: u64, entries: &[Entry]) {
         let log = self.logs.entry(node).or_default();
         assert!(

@@ -281,6 +281,9 @@ impl Boot {
             on_stage: self.on_stage(),
         };
         let consensus = Consensus::open(setup).await.map_err(io::Error::other)?;
+        // A snapshot may have survived without the record that the log before it is purged; such a
+        // log is purged while consensus opens.
+        self.common.laws.lock().survived(self.node, self.durable);
         let router = self.router(runtime, &consensus, &peers);
         self.serve(&consensus, &router, &peers);
         let (node, life, log) = (self.node, self.life, wal.id());
@@ -309,7 +312,6 @@ impl Boot {
         let shard = wal.shard(SHARD, None);
         check_readable(&shard).await?;
         let log = Watched::new(self.node, shard, Arc::clone(&self.common.laws)).await?;
-        self.common.laws.lock().survived(self.node, self.durable);
         let rng = StdRng::seed_from_u64(self.seed);
         let (sync_us, slow_us) = (self.common.sync_us, Arc::clone(&self.slow_us));
         tokio::spawn(write_log(wal.clone(), due, rng, sync_us, slow_us));

@@ -13,12 +13,11 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Always the same seeds, as many as there is time for: what fails here fails again.
-/// `make simulate` tries others.
+/// Always the same seeds, fewer only where there is no time for them: what fails here fails
+/// again, on a faster machine too. `make simulate` tries others.
 #[test]
 fn seeds_hold() {
-    let seconds = std::env::var("TALUS_SIMULATION_SECONDS").unwrap_or_else(|_| "50".into());
-    let output = simulate(&["--first", "1", "--seconds", &seconds]);
+    let output = simulate(&["--first", "1", "--seeds", "60", "--seconds", "50"]);
     let said = said(&output);
     println!("{said}");
     assert!(output.status.success(), "{said}");
