@@ -75,8 +75,13 @@ fn has_quorum(status: &Status, patience: Duration) -> Result<(), Lost> {
         let silent = status.silent_ms.get(*id);
         **id == status.node || silent.is_some_and(|ms| Duration::from_millis(*ms) <= patience)
     };
-    let (reachable, voters) = (status.voters.iter().filter(heard).count(), status.voters.len());
-    if reachable > voters / 2 { Ok(()) } else { Err(Lost::NoQuorum { reachable, voters }) }
+    for voters in &status.voter_sets {
+        let (reachable, voters) = (voters.iter().filter(heard).count(), voters.len());
+        if reachable <= voters / 2 {
+            return Err(Lost::NoQuorum { reachable, voters });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -89,7 +94,8 @@ mod tests {
 
     fn of_three(role: Role, leader: Option<NodeId>) -> Status {
         let members = (1..=3).map(|id| (id, Node::default())).collect();
-        Status { node: 1, role, leader, voters: [1, 2, 3].into(), members, ..Status::default() }
+        let voter_sets = vec![[1, 2, 3].into()];
+        Status { node: 1, role, leader, voter_sets, members, ..Status::default() }
     }
 
     #[test]
@@ -100,6 +106,17 @@ mod tests {
         status.silent_ms = [(2, 2001), (3, 9000)].into();
         assert_eq!(judge(&status, None, false, PATIENCE), Err(none));
         status.silent_ms.insert(3, 90);
+        assert_eq!(judge(&status, None, false, PATIENCE), Ok(()));
+    }
+
+    #[test]
+    fn each_of_two_sets_of_voters_must_answer() {
+        let mut status = of_three(Role::Leader, Some(1));
+        status.voter_sets.push([1, 4, 5].into());
+        status.silent_ms = [(2, 90), (3, 90)].into();
+        let none = Lost::NoQuorum { reachable: 1, voters: 3 };
+        assert_eq!(judge(&status, None, false, PATIENCE), Err(none));
+        status.silent_ms.insert(4, 90);
         assert_eq!(judge(&status, None, false, PATIENCE), Ok(()));
     }
 

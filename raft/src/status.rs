@@ -57,10 +57,10 @@ pub struct Status {
     pub membership_index: u64,
     /// Members with a vote. While voters change, of the old and the new set.
     pub voters: BTreeSet<NodeId>,
+    /// Each of which has to agree by a majority: one set, or two while voters change.
+    pub voter_sets: Vec<BTreeSet<NodeId>>,
     /// Members without.
     pub learners: BTreeSet<NodeId>,
-    /// Whether voters are changing.
-    pub joint: bool,
     /// Where members are reached.
     pub members: BTreeMap<NodeId, Node>,
     /// At the leader: the index up to which each member's log equals the leader's.
@@ -75,6 +75,11 @@ impl Status {
     /// Whether this node leads.
     pub fn is_leader(&self) -> bool {
         self.role == Role::Leader
+    }
+
+    /// Whether voters are changing.
+    pub fn is_joint(&self) -> bool {
+        self.voter_sets.len() > 1
     }
 
     /// Where the leader is reached, if known.
@@ -101,8 +106,8 @@ impl Status {
             purged: index(&metrics.purged),
             membership_index: index(stored.log_id()),
             voters: membership.voter_ids().collect(),
+            voter_sets: membership.get_joint_config().clone(),
             learners: membership.learner_ids().collect(),
-            joint: membership.get_joint_config().len() > 1,
             members: membership.nodes().map(|(id, node)| (*id, node.clone())).collect(),
             replication: replication.map(|(id, matched)| (*id, index(matched))).collect(),
             silent_ms: heartbeat

@@ -198,7 +198,7 @@ fn is_done(action: &Action, status: &Status) -> bool {
         Action::Replace { id, with } => !is_member(id) && is_voter(with),
         Action::Transfer { to } => status.leader == Some(*to),
     };
-    is_so && !status.joint
+    is_so && !status.is_joint()
 }
 
 fn node_of(member: NewMember) -> Result<Node, Refusal> {
@@ -249,7 +249,7 @@ async fn facts(server: &Arc<Server>) -> ClusterFacts {
         term: status.term,
         committed,
         commit_p99_us: commit_p99_us(server),
-        voter_sets: vec![status.voters.iter().copied().collect()],
+        voter_sets: status.voter_sets.iter().map(|set| set.iter().copied().collect()).collect(),
         members: status.members.iter().map(member).collect(),
     }
 }

@@ -295,7 +295,7 @@ impl World {
             let rests = |parts: &Arc<Parts>| parts.consensus.applied() == status.last_log;
             let members = world.parts().into_iter();
             let mut members = members.filter(|it| status.members.contains_key(&it.node));
-            let at_rest = !status.joint && members.all(|parts| rests(&parts));
+            let at_rest = !status.is_joint() && members.all(|parts| rests(&parts));
             let stays = std::mem::replace(&mut last, status.last_log) == status.last_log;
             at_rest && stays
         });

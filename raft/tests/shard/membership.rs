@@ -27,7 +27,9 @@ async fn members_join_vote_and_leave() {
     at.consensus.add_learner(later, fifth.info()).await.expect("added");
     at.consensus.replace(id, later, false).await.expect("replaced");
     let status = at.consensus.status();
-    assert!(!status.joint && status.voters.contains(&later) && !status.members.contains_key(&id));
+    assert!(
+        !status.is_joint() && status.voters.contains(&later) && !status.members.contains_key(&id)
+    );
     assert_eq!(at.write("after").await, Ok(Some(2)));
     eventually("the newcomer", || fifth.items().len() == 2).await;
 }

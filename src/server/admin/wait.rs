@@ -94,7 +94,7 @@ async fn known_without_leading(replica: &Replica) -> Result<u64, ReplyError> {
 }
 
 fn known_by_quorum(status: &Status) -> u64 {
-    if status.joint || status.membership_index > status.applied {
+    if status.is_joint() || status.membership_index > status.applied {
         return 1;
     }
     let besides_leader = status.voters.len() as u64 / 2;
@@ -131,7 +131,8 @@ mod tests {
         assert_eq!(known_by_quorum(&shard(2, &[1, 2, 3, 4, 5])), 2);
         assert_eq!(known_by_quorum(&shard(2, &[1, 2])), 1);
         assert_eq!(known_by_quorum(&shard(9, &[1, 2, 3])), 2);
-        let changing = Status { joint: true, ..shard(2, &[1, 2, 3, 4, 5]) };
+        let voter_sets = vec![[1, 2].into(), [1, 2, 3, 4, 5].into()];
+        let changing = Status { voter_sets, ..shard(2, &[1, 2, 3, 4, 5]) };
         assert_eq!(known_by_quorum(&changing), 1);
         let uncommitted = Status { applied: 4, ..shard(2, &[1, 2, 3, 4, 5]) };
         assert_eq!(known_by_quorum(&uncommitted), 1);

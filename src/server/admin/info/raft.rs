@@ -22,7 +22,7 @@ fn lines(place: &Place, status: &Status) -> Vec<Field> {
         field("raft_snapshot_index", status.snapshot),
         field("raft_purged_index", status.purged),
         field("raft_membership_index", status.membership_index),
-        field("raft_voters_changing", u8::from(status.joint)),
+        field("raft_voters_changing", u8::from(status.is_joint())),
         field("raft_removed", u8::from(place.is_removed)),
         field("raft_voters", place.members.iter().filter(|member| member.is_voter).count()),
         field("raft_learners", place.members.iter().filter(|member| !member.is_voter).count()),
