@@ -16,3 +16,4 @@ pub mod router;
 pub mod server;
 pub mod session;
 pub mod telemetry;
+pub mod threads;

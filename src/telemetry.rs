@@ -108,6 +108,8 @@ group! {
         cluster_down_replied,
         /// Requests passed on to the leader
         requests_forwarded,
+        /// Connections that went on at other threads because this node got or lost company
+        connections_moved,
         /// Bytes read from clients
         net_input_bytes,
         /// Bytes written to clients

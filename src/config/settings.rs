@@ -193,7 +193,8 @@ settings! {
         /// Without a password, refuse clients that do not come over a loopback address.
         protected_mode: bool = "true" .redis("protected-mode").live();
         /// Threads that serve connections; 0 is one for every two cores, at least one: consensus,
-        /// the log and the data have threads of their own.
+        /// the log and the data have threads of their own. A single one does it together with the
+        /// one of consensus while this node votes alone.
         io_threads: u32 = "0" .redis("io-threads").within(0, 128);
     }
     /// This node: its files, its name, the cluster it belongs to.

@@ -91,7 +91,9 @@ async fn serve(live: Live) -> Result<(), Failure> {
     let (control, requests) = Control::channel();
     let parts = Parts::start(live.clone(), Arc::clone(&telemetry), data, sockets.rpc)?;
     let replica = parts.open_life().await?;
-    let server = Arc::new(Server::new(live.clone(), telemetry, replica, control.clone()));
+    let threads = parts.threads.clone();
+    let server = Server::new(live.clone(), telemetry, replica, threads, control.clone());
+    let server = Arc::new(server);
     server.telemetry.add_source(samples::source(&server));
     parts.serve_nodes(&server);
     tokio::spawn(sweep::run(Arc::clone(&server)));

@@ -14,7 +14,7 @@ use raft::{
 use resp::ReplyError;
 use storage::{Shared, Store};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tonic::transport::server::TcpIncoming;
 
 use super::data_failure;
@@ -26,6 +26,7 @@ use crate::keyspace::{Home, Keyspace};
 use crate::router::{PackerLimits, Router, RouterContext, RouterLimits, wall_clock_ms};
 use crate::server::{Replica, Server};
 use crate::telemetry::Metrics;
+use crate::threads::Threads;
 
 /// The one shard there is.
 const SHARD: ShardId = ShardId(0);
@@ -41,6 +42,7 @@ pub(super) struct Parts {
     listeners: parking_lot::Mutex<Vec<TcpListener>>,
     /// Consensus and its network have threads of their own: no client delays a heartbeat.
     raft_runtime: Option<Runtime>,
+    pub(super) threads: Threads,
 }
 
 impl Drop for Parts {
@@ -74,6 +76,7 @@ impl Parts {
         let runtime = raft::runtime(1)
             .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
         let peers = Peers::new(runtime.handle().clone(), PeerOptions::default());
+        let threads = Threads::new(Handle::current(), runtime.handle().clone());
         let shared = Shared::new(config.memory_bytes() as usize);
         Ok(Self {
             live,
@@ -84,6 +87,7 @@ impl Parts {
             service: ConsensusService::default(),
             listeners: parking_lot::Mutex::new(listeners),
             raft_runtime: Some(runtime),
+            threads,
         })
     }
 
@@ -193,7 +197,7 @@ impl Parts {
             shard: SHARD,
             node: life.identity.node,
             incarnation: life.identity.incarnation,
-            runtime: tokio::runtime::Handle::current(),
+            threads: self.threads.clone(),
             clock: Arc::new(wall_clock_ms),
         };
         let waiting_bytes_max = config.limits.pending_bytes_max.0 as usize;

@@ -18,6 +18,7 @@ mod outbox;
 mod packer;
 mod service;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -27,10 +28,11 @@ use proto::log::v1::Item;
 use raft::{Consensus, NodeId, Peers, ShardId};
 use resp::{Reply, ReplyError};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::keyspace::Keyspace;
 use crate::telemetry::Metrics;
+use crate::threads::Threads;
 use link::Link;
 use outbox::{Outbox, Route, Verdict};
 use packer::Done;
@@ -64,7 +66,7 @@ pub struct RouterContext {
     /// This run of the node's process; grows with each.
     pub incarnation: u64,
     /// Where its tasks run.
-    pub runtime: Handle,
+    pub threads: Threads,
     /// The clock by which it proposes log time: [`wall_clock_ms`].
     pub clock: Clock,
 }
@@ -84,8 +86,8 @@ pub struct Inner {
     packer: Packer,
     outbox: Mutex<Outbox>,
     link: Mutex<Option<Link>>,
-    /// Something waits to be sent.
-    due: Arc<Notify>,
+    /// Something waits to be sent, and soon will be.
+    is_due: AtomicBool,
 }
 
 impl Router {
@@ -102,11 +104,10 @@ impl Router {
             consensus.clone(),
             Arc::clone(&telemetry),
             packer_limits,
-            context.runtime.clone(),
+            context.threads.clone(),
             Arc::clone(&context.clock),
         );
         let outbox = Outbox::new(context.node, context.incarnation, limits);
-        let runtime = context.runtime.clone();
         let inner = Arc::new(Inner {
             context,
             consensus,
@@ -115,11 +116,10 @@ impl Router {
             packer,
             outbox: Mutex::new(outbox),
             link: Mutex::new(None),
-            due: Arc::default(),
+            is_due: AtomicBool::default(),
         });
-        runtime.spawn(send_when_due(Arc::downgrade(&inner), Arc::clone(&inner.due)));
-        runtime.spawn(watch_leader(Arc::downgrade(&inner)));
-        runtime.spawn(watch_deadlines(Arc::downgrade(&inner)));
+        inner.home().spawn(watch_leader(Arc::downgrade(&inner)));
+        inner.home().spawn(watch_deadlines(Arc::downgrade(&inner)));
         Self { inner }
     }
 
@@ -129,7 +129,9 @@ impl Router {
     /// `BUSY` when too much is waiting: nothing was proposed.
     pub fn submit(&self, items: &[Item]) -> Result<oneshot::Receiver<Vec<Reply>>, ReplyError> {
         let answer = self.inner.outbox.lock().accept(items, Instant::now())?;
-        self.inner.due.notify_one();
+        if !self.inner.is_due.swap(true, Ordering::AcqRel) {
+            self.inner.home().spawn(send_soon(Arc::clone(&self.inner)));
+        }
         Ok(answer)
     }
 
@@ -152,14 +154,12 @@ impl Router {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // The last thing it waits for is to hear that nobody is left.
-        self.due.notify_one();
-    }
-}
-
 impl Inner {
+    /// Where work for clients is done now.
+    fn home(&self) -> &Handle {
+        self.context.threads.at(self.context.threads.place(&self.consensus))
+    }
+
     /// Sends what can be sent.
     fn pump(self: &Arc<Self>, outbox: &mut Outbox) {
         while let Some(shipment) = outbox.next_shipment() {
@@ -198,7 +198,7 @@ impl Inner {
             source: self.context.node,
         };
         let channel = self.peers.channel(node).ok()?;
-        Some(Link::open(&self.context.runtime, channel, route, epoch, Arc::downgrade(self)))
+        Some(Link::open(self.home(), channel, route, epoch, Arc::downgrade(self)))
     }
 
     /// What became of a batch, from the packer or from the leader's answer.
@@ -238,13 +238,10 @@ impl Inner {
 
 /// Sends what was handed over, once all connections that are ready now have had their turn: what
 /// they hand over then travels in the same batch.
-async fn send_when_due(router: Weak<Inner>, due: Arc<Notify>) {
-    loop {
-        due.notified().await;
-        tokio::task::yield_now().await;
-        let Some(inner) = router.upgrade() else { return };
-        inner.pump(&mut inner.outbox.lock());
-    }
+async fn send_soon(router: Arc<Inner>) {
+    tokio::task::yield_now().await;
+    router.is_due.swap(false, Ordering::AcqRel);
+    router.pump(&mut router.outbox.lock());
 }
 
 /// Follows the leader of the shard until the router is gone.

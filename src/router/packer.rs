@@ -25,6 +25,7 @@ use super::Inner;
 use super::outbox::Verdict;
 use crate::keyspace::{BatchOutcome, ENTRY_VERSION, Keyspace, Outcome, encode_replies};
 use crate::telemetry::{Histogram, Metrics};
+use crate::threads::Threads;
 
 /// Limits of the entries that a leader proposes.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +68,7 @@ struct PackerInner {
     consensus: Consensus<Keyspace>,
     telemetry: Arc<Metrics>,
     limits: PackerLimits,
-    runtime: Handle,
+    threads: Threads,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -133,17 +134,21 @@ impl Drop for Hold {
 }
 
 impl Packer {
-    /// A packer that proposes to `consensus` and completes on `runtime`.
+    /// A packer that proposes to `consensus` and completes on the right one of `threads`.
     pub fn new(
         consensus: Consensus<Keyspace>,
         telemetry: Arc<Metrics>,
         limits: PackerLimits,
-        runtime: Handle,
+        threads: Threads,
         clock: Clock,
     ) -> Self {
         let state = Mutex::new(State::default());
-        let inner = PackerInner { consensus, telemetry, limits, runtime, clock, state };
+        let inner = PackerInner { consensus, telemetry, limits, threads, clock, state };
         Self { inner: Arc::new(inner) }
+    }
+
+    fn home(&self) -> &Handle {
+        self.inner.threads.at(self.inner.threads.place(&self.inner.consensus))
     }
 
     /// Takes an encoded batch that waits `since` then; `done` hears what becomes of it.
@@ -170,7 +175,7 @@ impl Packer {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let packer = self.clone();
-        self.inner.runtime.spawn(async move {
+        self.home().spawn(async move {
             tokio::time::sleep_until(deadline).await;
             packer.release(number);
         });
@@ -196,14 +201,14 @@ impl Packer {
             state.last_now_ms = state.last_now_ms.max((self.inner.clock)());
             let (entry, mut waiters) = state.pack(self.inner.limits.entry_bytes_max, &stages.queue);
             if Mutant::AckBeforeCommit.is_on() {
-                waiters = acknowledge_early(&entry, waiters, &self.inner.runtime);
+                waiters = acknowledge_early(&entry, waiters, self.home());
             }
             self.inner.telemetry.counters.entries_proposed.increment();
             state.in_flight += 1;
             // Submitted here and now, under the lock: that keeps the order.
             let outcome = self.inner.consensus.write(entry);
             let packer = self.clone();
-            self.inner.runtime.spawn(async move {
+            self.home().spawn(async move {
                 answer(outcome.await, waiters);
                 tokio::task::yield_now().await;
                 packer.next();
@@ -217,7 +222,7 @@ impl Packer {
             return;
         }
         let packer = self.clone();
-        self.inner.runtime.spawn(async move {
+        self.home().spawn(async move {
             tokio::time::sleep(time).await;
             let mut state = packer.inner.state.lock();
             state.timer = false;

@@ -15,6 +15,7 @@ use super::wire::Wire;
 use super::{Client, Server, admin, now, reads};
 use crate::commands::Command;
 use crate::session::{Ending, Exec, Gatekeeper, LocalStep, Plan, Query, Session, Spent, bytes_of};
+use crate::threads::Place;
 
 /// A client's connection.
 pub struct Connection {
@@ -25,6 +26,21 @@ pub struct Connection {
     decoder: Decoder,
     run: Run,
     closing: bool,
+    place: Place,
+    /// Nobody sees it any more when it ends, also by a panic of its task.
+    _listed: Listed,
+}
+
+/// A connection's place in the list of clients.
+struct Listed {
+    server: Arc<Server>,
+    client: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.server.clients.remove(self.client);
+    }
 }
 
 /// Requests in a row that are carried out together.
@@ -80,38 +96,73 @@ impl Run {
     }
 }
 
-/// However a connection ends, also by a panic of its task, nobody sees it any more.
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.server.clients.remove(self.client.id());
-    }
-}
-
 impl Connection {
     /// A connection that was just accepted.
     pub fn new(server: Arc<Server>, stream: TcpStream, client: Arc<Client>) -> Self {
         let session = Session::new(Arc::clone(&client), !server.requires_password());
         let decoder = decoder(&server);
         let wire = Wire::new(Arc::clone(&server), Arc::clone(&client), stream);
-        Self { server, client, wire, session, decoder, run: Run::Empty, closing: false }
+        Self {
+            _listed: Listed { server: Arc::clone(&server), client: client.id() },
+            server,
+            client,
+            wire,
+            session,
+            decoder,
+            run: Run::Empty,
+            closing: false,
+            place: Place::Clients,
+        }
     }
 
-    /// Serves the client until one side closes.
+    /// Serves the client until one side closes, here or where that is done better.
     pub async fn run(mut self) {
-        if let Err(error) = self.serve().await {
-            tracing::debug!(%error, client = %self.client.address(), "connection lost");
+        match self.serve().await {
+            Ok(None) => {}
+            Ok(Some(place)) => self.go_on_at(place),
+            Err(error) => {
+                tracing::debug!(%error, client = %self.client.address(), "connection lost");
+            }
         }
     }
 
-    async fn serve(&mut self) -> io::Result<()> {
-        while !self.closing && self.wire.receive().await? {
-            self.decoder.set_limits(self.server.config.resp_limits());
-            self.turn().await?;
-            self.wire.push().await?;
-            self.client.note_turn(self.session.queued());
-            self.closing |= self.client.is_killed();
+    /// The place to go on at, if it is another one; what was read is to be carried out there.
+    async fn serve(&mut self) -> io::Result<Option<Place>> {
+        if !self.wire.input.is_empty() {
+            self.answer().await?;
         }
-        if self.client.is_killed() { Ok(()) } else { self.wire.drain().await }
+        while !self.closing && self.wire.receive().await? {
+            let place = self.server.threads.place(&self.server.replica.load().consensus);
+            if place != self.place {
+                return Ok(Some(place));
+            }
+            self.answer().await?;
+        }
+        if !self.client.is_killed() {
+            self.wire.drain().await?;
+        }
+        Ok(None)
+    }
+
+    fn go_on_at(self, place: Place) {
+        self.server.telemetry.counters.connections_moved.increment();
+        let threads = self.server.threads.clone();
+        threads.at(place).spawn(async move {
+            match self.wire.moved() {
+                Ok(wire) => Self { wire, place, ..self }.run().await,
+                Err(error) => tracing::warn!(%error, "cannot serve a connection elsewhere"),
+            }
+        });
+    }
+
+    /// Carries out what was read, and writes the replies.
+    async fn answer(&mut self) -> io::Result<()> {
+        self.decoder.set_limits(self.server.config.resp_limits());
+        self.turn().await?;
+        self.wire.push().await?;
+        self.client.note_turn(self.session.queued());
+        self.closing |= self.client.is_killed();
+        Ok(())
     }
 
     /// Carries out every whole request that has been read.

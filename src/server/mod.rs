@@ -30,6 +30,7 @@ use crate::config::Live;
 use crate::node::Control;
 use crate::session::Gatekeeper;
 use crate::telemetry::Metrics;
+use crate::threads::Threads;
 
 pub use admin::{Blocked, MemoryMarks, Saves, SlowLog};
 pub use budget::Budget;
@@ -59,6 +60,8 @@ pub struct Server {
     pub started: Instant,
     /// This run of the process: 40 hexadecimal digits, as INFO's `run_id`.
     pub run_id: String,
+    /// Where connections are served.
+    pub threads: Threads,
     /// Asks the node to change or to stop; see [`crate::node`].
     pub control: Control,
     /// CLIENT PAUSE.
@@ -77,7 +80,13 @@ pub struct Server {
 
 impl Server {
     /// A server over a replica, without connections.
-    pub fn new(config: Live, telemetry: Arc<Metrics>, replica: Replica, control: Control) -> Self {
+    pub fn new(
+        config: Live,
+        telemetry: Arc<Metrics>,
+        replica: Replica,
+        threads: Threads,
+        control: Control,
+    ) -> Self {
         let slowlog = SlowLog::new(&config);
         let run_id: [u8; 20] = rand::random();
         Self {
@@ -89,6 +98,7 @@ impl Server {
             digests: Digests::default(),
             started: now(),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            threads,
             control,
             pause: Pause::default(),
             blocked: Blocked::default(),

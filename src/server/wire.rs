@@ -70,6 +70,15 @@ impl Wire {
         }
     }
 
+    /// The same connection, on the threads on which this is called.
+    ///
+    /// # Errors
+    /// When there are no descriptors left to wait with.
+    pub fn moved(self) -> io::Result<Self> {
+        let stream = TcpStream::from_std(self.stream.into_std()?)?;
+        Ok(Self { stream, ..self })
+    }
+
     /// Reads once, and writes meanwhile. False at the client's end, after a kill or too long a
     /// silence.
     ///

@@ -66,6 +66,24 @@ fn a_refusal_says_whether_it_passes_and_an_id_is_added_once() {
     assert!(foreign.refused.contains("another cluster") && !foreign.retry, "{foreign:?}");
 }
 
+/// Served by the thread of consensus while that has nobody to wait for, and by another from then on.
+#[test]
+fn connections_make_way_for_consensus_when_a_node_gets_company() {
+    let mut cluster = Cluster::start_with(1, &["--set", "server.io_threads=1"]);
+    let mut client = cluster.nodes[0].client().unwrap();
+    let moved = |cluster: &Cluster| cluster.nodes[0].number("connections_moved");
+    assert_eq!(client.request(&["SET", "k", "1"]).unwrap(), Reply::OK);
+    assert!(moved(&cluster) >= 1);
+    cluster.join(&[]);
+    cluster.wait_for("two voters", |c| c.voters() == 2);
+    // Every other connection is a fresh one, which has no reason to move any more.
+    let before = moved(&cluster);
+    let pipeline = [vec!["SET", "k", "2"], vec!["GET", "k"], vec!["INCR", "k"]];
+    let replies = client.pipeline(&pipeline).unwrap();
+    assert_eq!(replies, [Reply::OK, Reply::bulk("2"), Reply::Integer(3)]);
+    assert_eq!(moved(&cluster), before + 1);
+}
+
 /// Answers TALUS MEMBERS; at first it names one as the leader who is not.
 fn outdated_member(right: String, wrong: String, times: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -32,6 +32,7 @@ use talus::router::{
     self, ForwardStream, Packer, PackerLimits, Router, RouterContext, RouterLimits, wall_clock_ms,
 };
 use talus::telemetry::Metrics;
+use talus::threads::Threads;
 use tokio::sync::Notify;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -337,7 +338,7 @@ impl Boot {
             shard: SHARD,
             node: self.node,
             incarnation: self.life,
-            runtime,
+            threads: Threads::new(runtime.clone(), runtime),
             clock: Arc::new(clock),
         };
         let telemetry = Arc::new(Metrics::new(talus::commands::names()));

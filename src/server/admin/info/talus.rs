@@ -55,6 +55,7 @@ fn counters(metrics: &Metrics) -> Vec<Field> {
     vec![
         field("entries_proposed", counters.entries_proposed.get()),
         field("requests_forwarded", counters.requests_forwarded.get()),
+        field("connections_moved", counters.connections_moved.get()),
         field("busy_replied", counters.busy_replied.get()),
         field("uncertain_replied", counters.uncertain_replied.get()),
         field("cluster_down_replied", counters.cluster_down_replied.get()),
