@@ -6,6 +6,8 @@
 //! Invariants
 //! * Nothing on a request's path waits for whoever reads the numbers.
 //! * The number of series is bounded: labels come from tables, never from clients.
+//! * What is counted only grows, as whoever computes rates from `/metrics` relies on. CONFIG RESETSTAT
+//!   remembers how far it was; only what Redis shows (INFO, LATENCY) is counted from there.
 
 mod export;
 pub mod histogram;
@@ -24,7 +26,10 @@ use std::time::Duration;
 /// Only rises.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub struct Counter(AtomicU64);
+pub struct Counter {
+    total: AtomicU64,
+    at_reset: AtomicU64,
+}
 
 impl Counter {
     /// One more.
@@ -34,16 +39,22 @@ impl Counter {
 
     /// So many more.
     pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Relaxed);
+        self.total.fetch_add(count, Relaxed);
     }
 
-    /// How many so far.
+    /// How many since the start.
     pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.total.load(Relaxed)
+    }
+
+    /// How many since the last CONFIG RESETSTAT.
+    pub fn since_reset(&self) -> u64 {
+        // Another thread may see the reset before what was counted until then.
+        self.get().saturating_sub(self.at_reset.load(Relaxed))
     }
 
     fn reset(&self) {
-        self.0.store(0, Relaxed);
+        self.at_reset.store(self.get(), Relaxed);
     }
 }
 
@@ -86,7 +97,7 @@ macro_rules! group {
 }
 
 group! {
-    /// Counts since the start, or since CONFIG RESETSTAT.
+    /// Counts since the start.
     Counters of Counter {
         /// Connections accepted
         connections_received,
@@ -235,7 +246,7 @@ pub struct Metrics {
     pub commands: Box<[CommandMetrics]>,
     /// Operations and bytes per second, lately.
     pub rates: Rates,
-    errors: Mutex<BTreeMap<String, u64>>,
+    errors: Mutex<BTreeMap<String, Counter>>,
     sources: Mutex<Vec<Source>>,
 }
 
@@ -296,17 +307,17 @@ impl Metrics {
             _ => {}
         }
         let mut errors = self.errors.lock();
-        if let Some(count) = errors.get_mut(kind) {
-            *count += 1;
+        if let Some(count) = errors.get(kind) {
+            count.increment();
             return;
         }
         let kind = if errors.len() < KINDS_MAX { kind } else { OTHER };
-        *errors.entry(kind.to_owned()).or_default() += 1;
+        errors.entry(kind.to_owned()).or_default().increment();
     }
 
-    /// How many errors of each kind clients were answered with.
-    pub fn errors(&self) -> BTreeMap<String, u64> {
-        self.errors.lock().clone()
+    /// How many errors of each kind clients were answered with, as `read` reads a counter.
+    pub fn errors(&self, read: fn(&Counter) -> u64) -> BTreeMap<String, u64> {
+        self.errors.lock().iter().map(|(kind, count)| (kind.clone(), read(count))).collect()
     }
 
     /// Asks `source` too whenever the numbers are read.
@@ -325,7 +336,7 @@ impl Metrics {
         self.rates.sample(totals, elapsed);
     }
 
-    /// Forgets counts and times, as CONFIG RESETSTAT asks for. Levels stay.
+    /// Counts and times of [`since_reset`](Counter::since_reset) begin here.
     pub fn reset(&self) {
         self.counters.all().for_each(|(_, _, counter)| counter.reset());
         self.write.all().chain(self.read.all()).for_each(|(_, _, times)| times.reset());
@@ -334,6 +345,6 @@ impl Metrics {
             command.rejected.reset();
             command.failed.reset();
         }
-        self.errors.lock().clear();
+        self.errors.lock().values().for_each(Counter::reset);
     }
 }

@@ -1,7 +1,7 @@
 //! The numbers in the text format of Prometheus (OpenMetrics).
 
 use super::histogram::Snapshot;
-use super::{CommandMetrics, Histogram, Metrics, Sample};
+use super::{CommandMetrics, Counter, Histogram, Metrics, Sample};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -54,7 +54,7 @@ impl Collector for Export {
         let read = ("read_stage_seconds", "Where reads spend their time");
         stages(&mut encoder, read, metrics.read.all())?;
         commands(&mut encoder, &metrics.commands)?;
-        errors(&mut encoder, &metrics.errors())?;
+        errors(&mut encoder, &metrics.errors(Counter::get))?;
         samples(&mut encoder, metrics)
     }
 }

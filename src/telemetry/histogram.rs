@@ -3,6 +3,7 @@
 //! Buckets grow with the value: eight to each doubling, so a value read back is at most one
 //! eighth too large, from 128 ns to more than two minutes. Two additions record a value.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -18,11 +19,14 @@ const BUCKETS: usize = 232;
 pub struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     sum_ns: AtomicU64,
+    /// Nothing until the first reset; most are never reset.
+    at_reset: Mutex<Option<Box<Snapshot>>>,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram { buckets: std::array::from_fn(|_| AtomicU64::new(0)), sum_ns: AtomicU64::new(0) }
+        let buckets = std::array::from_fn(|_| AtomicU64::new(0));
+        Histogram { buckets, sum_ns: AtomicU64::new(0), at_reset: Mutex::default() }
     }
 }
 
@@ -39,15 +43,23 @@ impl Histogram {
         self.sum_ns.fetch_add(ns.saturating_mul(times), Relaxed);
     }
 
-    /// What was recorded so far. Values recorded meanwhile may be missing in part.
+    /// What was recorded since the start. Values recorded meanwhile may be missing in part.
     pub fn snapshot(&self) -> Snapshot {
         let counts = std::array::from_fn(|bucket| self.buckets[bucket].load(Relaxed));
         Snapshot { counts, sum_ns: self.sum_ns.load(Relaxed) }
     }
 
+    /// What was recorded since the last CONFIG RESETSTAT.
+    pub fn since_reset(&self) -> Snapshot {
+        // The lock comes first: what it guards is then not newer than what is read after it.
+        let at_reset = self.at_reset.lock();
+        let now = self.snapshot();
+        at_reset.as_ref().map_or_else(|| now.clone(), |before| now.since(before))
+    }
+
     pub(super) fn reset(&self) {
-        self.buckets.iter().for_each(|bucket| bucket.store(0, Relaxed));
-        self.sum_ns.store(0, Relaxed);
+        let mut at_reset = self.at_reset.lock();
+        *at_reset = Some(Box::new(self.snapshot()));
     }
 }
 
@@ -59,6 +71,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What was recorded after `before`, an earlier one of the same histogram.
+    fn since(&self, before: &Snapshot) -> Snapshot {
+        let counts = std::array::from_fn(|bucket| self.counts[bucket] - before.counts[bucket]);
+        Snapshot { counts, sum_ns: self.sum_ns - before.sum_ns }
+    }
+
     /// How many values.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()

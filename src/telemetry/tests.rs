@@ -41,23 +41,45 @@ fn kinds_of_errors_are_bounded() {
     for kind in 0..1000 {
         metrics.error(&format!("E{kind} it went wrong"));
     }
-    let errors = metrics.errors();
+    let errors = metrics.errors(Counter::get);
     assert_eq!((errors.len(), errors["other"]), (129, 872));
     assert_eq!(metrics.counters.errors_replied.get(), 1000);
 }
 
 #[test]
-fn reset_forgets_counts_and_keeps_levels() {
-    let metrics = Metrics::new(["get"]);
+fn reset_hides_counts_and_keeps_levels_and_totals() {
+    let metrics = Arc::new(Metrics::new(["get"]));
     metrics.executed(0, Duration::from_micros(30), 1);
     metrics.failed(0);
     metrics.gauges.clients_connected.add(1);
     metrics.error("ERR x");
+    metrics.write.total.record(Duration::from_micros(30));
+    let text = metrics.render();
     metrics.reset();
-    assert_eq!(metrics.counters.commands_processed.get(), 0);
-    assert_eq!(metrics.commands[0].time.snapshot().count(), 0);
+    let command = &metrics.commands[0];
+    assert_eq!(metrics.counters.commands_processed.since_reset(), 0);
+    assert_eq!(command.time.since_reset().sum(), Duration::ZERO);
+    assert_eq!(command.failed.since_reset(), 0);
+    assert_eq!(metrics.write.total.since_reset().count(), 0);
+    assert_eq!(metrics.errors(Counter::since_reset)["ERR"], 0);
     assert_eq!(metrics.gauges.clients_connected.get(), 1);
-    assert!(metrics.errors().is_empty());
+    assert_eq!(metrics.render(), text, "what /metrics shows never falls");
+}
+
+#[test]
+fn counting_goes_on_after_a_reset() {
+    let metrics = Metrics::new(["get"]);
+    metrics.executed(0, Duration::from_micros(500), 7);
+    metrics.reset();
+    metrics.executed(0, Duration::from_micros(30), 2);
+    metrics.reset();
+    metrics.executed(0, Duration::from_micros(20), 3);
+    assert_eq!(metrics.counters.commands_processed.since_reset(), 3);
+    assert_eq!(metrics.counters.commands_processed.get(), 12);
+    let shown = metrics.commands[0].time.since_reset();
+    assert_eq!((shown.count(), shown.sum()), (3, Duration::from_micros(60)));
+    assert!(shown.percentile(99.9) < Some(Duration::from_micros(30)));
+    assert_eq!(metrics.commands[0].time.snapshot().count(), 12);
 }
 
 #[test]

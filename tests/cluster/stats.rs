@@ -39,3 +39,35 @@ fn calls_are_counted_where_they_are_carried_out() {
     ask(&["DISCARD"]);
     assert_eq!(calls(node, "watch")[2], 1);
 }
+
+/// A number of `/metrics`.
+fn metric(node: &Node, name: &str) -> f64 {
+    let url = format!("http://127.0.0.1:{}/metrics", node.port + 1);
+    let text = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+}
+
+#[test]
+fn a_reset_is_seen_in_info_and_not_in_the_metrics() {
+    let cluster = Cluster::start(1);
+    let node = &cluster.nodes[0];
+    for _ in 0..50 {
+        node.ask(&["INCR", "k"]);
+    }
+    let series = [
+        "talus_commands_processed_total",
+        "talus_command_seconds_count{command=\"incr\"}",
+        "talus_write_stage_seconds_count{stage=\"total\"}",
+    ];
+    let before = series.map(|name| metric(node, name));
+    assert_eq!(calls(node, "incr")[0], 50);
+    node.ask(&["CONFIG", "RESETSTAT"]);
+    node.ask(&["INCR", "k"]);
+    assert_eq!(calls(node, "incr")[0], 1);
+    assert!(node.number("total_commands_processed") < 50);
+    assert!(node.number("entries_proposed") < 50);
+    for (name, before) in series.into_iter().zip(before) {
+        assert!(metric(node, name) > before, "{name} was {before}");
+    }
+}

@@ -63,7 +63,7 @@ fn is_container(name: &str) -> bool {
 }
 
 fn entry(command: &CommandMetrics) -> Option<(Reply, Reply)> {
-    let times = command.time.snapshot();
+    let times = command.time.since_reset();
     let calls = times.count();
     let buckets = buckets(&times).into_iter();
     let buckets = buckets.map(|(micros, count)| (Reply::count(micros), Reply::count(count)));

@@ -8,9 +8,9 @@ pub(super) fn calls(facts: &Facts<'_>) -> Vec<Field> {
 }
 
 fn calls_of(command: &CommandMetrics) -> Option<Field> {
-    let times = command.time.snapshot();
+    let times = command.time.since_reset();
     let (calls, micros) = (times.count(), times.sum().as_micros());
-    let (rejected, failed) = (command.rejected.get(), command.failed.get());
+    let (rejected, failed) = (command.rejected.since_reset(), command.failed.since_reset());
     let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
     let line = format_args!(
         "calls={calls},usec={micros},usec_per_call={per_call:.2},rejected_calls={rejected},\
@@ -24,7 +24,7 @@ pub(super) fn latencies(facts: &Facts<'_>) -> Vec<Field> {
 }
 
 fn latency_of(command: &CommandMetrics) -> Option<Field> {
-    let times = command.time.snapshot();
+    let times = command.time.since_reset();
     let percentile = |percent: f64| {
         let time = times.percentile(percent).filter(|_| times.count() > 0)?;
         Some(format!("p{percent}={:.3}", time.as_secs_f64() * 1e6))

@@ -1,7 +1,7 @@
 //! `# Stats` and `# Errorstats`: what was counted since the start or CONFIG RESETSTAT.
 
 use super::{Facts, Field, field, zeros};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Counter, Metrics};
 
 pub(super) fn fields(facts: &Facts<'_>) -> Vec<Field> {
     let metrics = &facts.server.telemetry;
@@ -26,7 +26,7 @@ pub(super) fn fields(facts: &Facts<'_>) -> Vec<Field> {
         "tracking_total_prefixes",
         "unexpected_error_replies",
     ]));
-    fields.push(field("total_error_replies", metrics.counters.errors_replied.get()));
+    fields.push(field("total_error_replies", metrics.counters.errors_replied.since_reset()));
     fields.extend(zeros([
         "dump_payload_sanitizations",
         "total_reads_processed",
@@ -47,11 +47,11 @@ fn traffic(metrics: &Metrics) -> Vec<Field> {
     let (counters, rates) = (&metrics.counters, &metrics.rates);
     let kib = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     let mut fields = vec![
-        field("total_connections_received", counters.connections_received.get()),
-        field("total_commands_processed", counters.commands_processed.get()),
+        field("total_connections_received", counters.connections_received.since_reset()),
+        field("total_commands_processed", counters.commands_processed.since_reset()),
         field("instantaneous_ops_per_sec", rates.operations().round()),
-        field("total_net_input_bytes", counters.net_input_bytes.get()),
-        field("total_net_output_bytes", counters.net_output_bytes.get()),
+        field("total_net_input_bytes", counters.net_input_bytes.since_reset()),
+        field("total_net_output_bytes", counters.net_output_bytes.since_reset()),
     ];
     fields.extend(zeros(["total_net_repl_input_bytes", "total_net_repl_output_bytes"]));
     fields.extend([
@@ -59,10 +59,10 @@ fn traffic(metrics: &Metrics) -> Vec<Field> {
         field("instantaneous_output_kbps", kib(rates.output_bytes())),
         field("instantaneous_input_repl_kbps", "0.00"),
         field("instantaneous_output_repl_kbps", "0.00"),
-        field("rejected_connections", counters.connections_rejected.get()),
-        field("sync_full", counters.sync_full.get()),
-        field("sync_partial_ok", counters.sync_partial_ok.get()),
-        field("sync_partial_err", counters.sync_partial_err.get()),
+        field("rejected_connections", counters.connections_rejected.since_reset()),
+        field("sync_full", counters.sync_full.since_reset()),
+        field("sync_partial_ok", counters.sync_partial_ok.since_reset()),
+        field("sync_partial_err", counters.sync_partial_err.since_reset()),
     ]);
     fields
 }
@@ -80,8 +80,8 @@ fn keys(metrics: &Metrics, store: &storage::Stats) -> Vec<Field> {
         "current_eviction_exceeded_time",
     ]));
     fields.extend([
-        field("keyspace_hits", counters.keyspace_hits.get()),
-        field("keyspace_misses", counters.keyspace_misses.get()),
+        field("keyspace_hits", counters.keyspace_hits.since_reset()),
+        field("keyspace_misses", counters.keyspace_misses.since_reset()),
     ]);
     fields
 }
@@ -94,7 +94,8 @@ fn error_lines(metrics: &Metrics) -> Vec<Field> {
     let line = |(kind, count): (String, u64)| {
         field(format!("errorstat_{kind}"), format_args!("count={count}"))
     };
-    metrics.errors().into_iter().map(line).collect()
+    let counts = metrics.errors(Counter::since_reset).into_iter();
+    counts.filter(|(_, count)| *count > 0).map(line).collect()
 }
 
 #[cfg(test)]

@@ -53,15 +53,15 @@ fn log(stats: &WalStats) -> Vec<Field> {
 fn counters(metrics: &Metrics) -> Vec<Field> {
     let counters = &metrics.counters;
     vec![
-        field("entries_proposed", counters.entries_proposed.get()),
-        field("requests_forwarded", counters.requests_forwarded.get()),
-        field("connections_moved", counters.connections_moved.get()),
-        field("busy_replied", counters.busy_replied.get()),
-        field("uncertain_replied", counters.uncertain_replied.get()),
-        field("cluster_down_replied", counters.cluster_down_replied.get()),
-        field("leader_changes", counters.leader_changes.get()),
-        field("snapshots_taken", counters.snapshots_taken.get()),
-        field("snapshots_received", counters.snapshots_received.get()),
+        field("entries_proposed", counters.entries_proposed.since_reset()),
+        field("requests_forwarded", counters.requests_forwarded.since_reset()),
+        field("connections_moved", counters.connections_moved.since_reset()),
+        field("busy_replied", counters.busy_replied.since_reset()),
+        field("uncertain_replied", counters.uncertain_replied.since_reset()),
+        field("cluster_down_replied", counters.cluster_down_replied.since_reset()),
+        field("leader_changes", counters.leader_changes.since_reset()),
+        field("snapshots_taken", counters.snapshots_taken.since_reset()),
+        field("snapshots_received", counters.snapshots_received.since_reset()),
     ]
 }
 
@@ -73,7 +73,7 @@ fn stages(metrics: &Metrics) -> Vec<Field> {
 }
 
 fn stage_line(path: &str, stage: &str, times: &Histogram) -> Field {
-    let times = times.snapshot();
+    let times = times.since_reset();
     let count = times.count();
     let micros = |percent: f64| {
         let time = times.percentile(percent).filter(|_| count > 0).unwrap_or_default();
