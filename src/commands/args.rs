@@ -12,6 +12,7 @@ use super::{Command, DATABASES};
 #[derive(Debug, Clone)]
 pub struct Args<'a> {
     command: &'static Command,
+    request: &'a [Bytes],
     rest: &'a [Bytes],
 }
 
@@ -19,7 +20,7 @@ impl<'a> Args<'a> {
     /// The arguments of `request`, which is a call of `command`.
     pub fn new(command: &'static Command, request: &'a [Bytes]) -> Self {
         let rest = request.get(command.words()..).unwrap_or_default();
-        Self { command, rest }
+        Self { command, request, rest }
     }
 
     /// The command these arguments were given to.
@@ -114,6 +115,17 @@ impl<'a> Args<'a> {
     /// Whether everything was read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// Refuses more arguments than `count`, before any of them is looked at: so Redis does where a
+    /// subcommand counts its words itself.
+    pub fn at_most(&self, count: usize) -> Result<(), ReplyError> {
+        if self.len() <= count {
+            return Ok(());
+        }
+        let container = self.command.name.split('|').next().unwrap_or_default();
+        let verb = self.request.get(1).map(AsRef::as_ref).unwrap_or_default();
+        Err(ReplyError::subcommand_syntax(container, verb))
     }
 
     /// Refuses arguments nobody asked for.

@@ -44,6 +44,28 @@ pub trait Write: Parse {
     fn apply(&self, txn: &mut Txn<'_>) -> Result<Reply>;
 }
 
+/// Reads what a request asks of a session or a server. As with [`Parse`], whatever is left over
+/// afterwards is a syntax error.
+#[derive(Debug)]
+pub struct Verb<V>(fn(&mut Args<'_>) -> Result<V, ReplyError>);
+
+// Derived, these would ask `V` for the same.
+impl<V> Copy for Verb<V> {}
+impl<V> Clone for Verb<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Verb<V> {
+    /// The verb, or what is wrong with the request.
+    pub fn parse(self, args: &mut Args<'_>) -> Result<V, ReplyError> {
+        let verb = self.0(args)?;
+        args.finish()?;
+        Ok(verb)
+    }
+}
+
 type Check = fn(&mut Args<'_>) -> Result<(), ReplyError>;
 
 /// What a row leads to.
@@ -73,9 +95,9 @@ pub enum Handler {
         apply: fn(&mut Txn<'_>, &mut Args<'_>) -> Result<Reply>,
     },
     /// Concerns the connection; carried out by its session.
-    Session(fn(&mut Args<'_>) -> Result<SessionVerb, ReplyError>),
+    Session(Verb<SessionVerb>),
     /// Concerns the node or the cluster; carried out by the server.
-    Admin(fn(&mut Args<'_>) -> Result<AdminVerb, ReplyError>),
+    Admin(Verb<AdminVerb>),
     /// Only has subcommands.
     Container,
 }
@@ -211,7 +233,7 @@ impl Command {
         arity: Arity,
         parse: fn(&mut Args<'_>) -> Result<SessionVerb, ReplyError>,
     ) -> Self {
-        Self::row(name, arity, super::key_specs::NO_KEYS, Handler::Session(parse))
+        Self::row(name, arity, super::key_specs::NO_KEYS, Handler::Session(Verb(parse)))
     }
 
     /// A row the server carries out.
@@ -220,7 +242,7 @@ impl Command {
         arity: Arity,
         parse: fn(&mut Args<'_>) -> Result<AdminVerb, ReplyError>,
     ) -> Self {
-        Self::row(name, arity, super::key_specs::NO_KEYS, Handler::Admin(parse))
+        Self::row(name, arity, super::key_specs::NO_KEYS, Handler::Admin(Verb(parse)))
     }
 
     /// A row that only has subcommands.
@@ -473,8 +495,8 @@ impl Command {
             | Handler::Sample { check, .. }
             | Handler::Write { check, .. } => check(args),
             Handler::Local(answer) => answer(args).map(drop),
-            Handler::Session(parse) => parse(args).map(drop),
-            Handler::Admin(parse) => parse(args).map(drop),
+            Handler::Session(verb) => verb.parse(args).map(drop),
+            Handler::Admin(verb) => verb.parse(args).map(drop),
             Handler::Container => Ok(()),
         }
     }

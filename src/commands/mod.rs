@@ -59,7 +59,7 @@ pub fn run(txn: &mut Txn<'_>, request: &[Bytes]) -> Result<Reply> {
             sample(&txn.view(), args, seed)
         }
         Handler::Local(answer) => Ok(answer(args)?),
-        Handler::Session(parse) => in_transaction(txn, parse(args)?),
+        Handler::Session(verb) => in_transaction(txn, verb.parse(args)?),
         Handler::Admin(_) | Handler::Container => Err(not_in_the_log().into()),
     }
 }

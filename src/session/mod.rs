@@ -229,8 +229,8 @@ impl Session {
                 Ok(()) => return Ok(Plan::Write(command, self.item(request))),
                 Err(error) => Err(error),
             },
-            Handler::Session(parse) => parse(args).and_then(|verb| self.carry_out(verb, gate)),
-            Handler::Admin(parse) => parse(args).map(Plan::Admin),
+            Handler::Session(verb) => verb.parse(args).and_then(|verb| self.carry_out(verb, gate)),
+            Handler::Admin(verb) => verb.parse(args).map(Plan::Admin),
             Handler::Container => Err(ReplyError::Syntax),
         };
         let ending = if planned.is_ok() { Ending::Answered } else { Ending::Failed };
@@ -272,8 +272,8 @@ impl Session {
 
 /// As [`SessionVerb`], for those that a transaction runs at its end.
 pub(crate) fn selects(command: &'static Command, request: &[Bytes]) -> Option<u32> {
-    let Handler::Session(parse) = command.handler else { return None };
-    match parse(&mut Args::new(command, request)) {
+    let Handler::Session(verb) = command.handler else { return None };
+    match verb.parse(&mut Args::new(command, request)) {
         Ok(SessionVerb::Select(db)) => Some(db),
         _ => None,
     }

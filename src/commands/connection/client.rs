@@ -1,6 +1,6 @@
 //! CLIENT: what a connection says of itself, and what an administrator does with all of them.
 
-use resp::ReplyError;
+use resp::{ReplyError, number};
 
 use super::hello::{client_name, is_printable};
 use crate::commands::command::{Command, at_least, exactly};
@@ -212,27 +212,29 @@ fn kill_filter(args: &mut Args<'_>, filters: &mut KillFilters) -> Result<(), Rep
 
 /// CLIENT PAUSE timeout [WRITE | ALL]
 fn pause(args: &mut Args<'_>) -> Result<AdminVerb, ReplyError> {
-    if args.len() > 2 {
-        return Err(ReplyError::Syntax);
-    }
-    let timeout = args.integer_or(ReplyError::TimeoutNotAnInteger)?;
+    args.at_most(2)?;
+    let timeout = args.next()?;
     let all = match args.either("ALL", "WRITE") {
         Some(all) => all,
         None if args.is_empty() => true,
         None => return Err(refuse("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
+    let timeout = number::parse_i64(timeout).ok_or(ReplyError::TimeoutNotAnInteger)?;
     let timeout_ms = u64::try_from(timeout).map_err(|_| ReplyError::TimeoutNegative)?;
     Ok(AdminVerb::ClientPause { timeout_ms, all })
 }
 
 /// CLIENT UNBLOCK client-id [TIMEOUT | ERROR]
 fn unblock(args: &mut Args<'_>) -> Result<AdminVerb, ReplyError> {
-    // No connection has a negative number, and none is found under the largest.
-    let id = u64::try_from(args.integer()?).unwrap_or(u64::MAX);
+    args.at_most(2)?;
+    let id = args.next()?;
     let error = match args.either("ERROR", "TIMEOUT") {
         Some(error) => error,
         None if args.is_empty() => false,
         None => return Err(refuse("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
+    let id = number::parse_i64(id).ok_or(ReplyError::NotAnInteger)?;
+    // No connection has a negative number, and none is found under the largest.
+    let id = u64::try_from(id).unwrap_or(u64::MAX);
     Ok(AdminVerb::ClientUnblock { id, error })
 }

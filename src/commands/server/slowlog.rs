@@ -3,7 +3,6 @@
 use resp::ReplyError;
 
 use crate::commands::command::{Command, at_least, exactly};
-use crate::commands::errors::refuse;
 use crate::commands::hints::Group;
 use crate::commands::introspection::Help;
 use crate::commands::{AdminVerb, Args, Result};
@@ -44,20 +43,14 @@ pub(super) static TABLE: &[Command] = &Command::family(
 
 /// SLOWLOG GET [count]
 fn get(args: &mut Args<'_>) -> Result<AdminVerb, ReplyError> {
-    let invalid = || refuse("ERR count should be greater than or equal to -1");
+    args.at_most(1)?;
     if args.is_empty() {
         return Ok(AdminVerb::SlowlogGet { count: Some(COUNT) });
     }
-    let count = args.integer_or(invalid())?;
-    if !args.is_empty() {
-        let text =
-            "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.";
-        return Err(refuse(text));
-    }
-    match count {
+    match args.integer_or(ReplyError::SlowlogCount)? {
         -1 => Ok(AdminVerb::SlowlogGet { count: None }),
         count => {
-            let count = u64::try_from(count).map_err(|_| invalid())?;
+            let count = u64::try_from(count).map_err(|_| ReplyError::SlowlogCount)?;
             Ok(AdminVerb::SlowlogGet { count: Some(count) })
         }
     }

@@ -65,8 +65,8 @@ impl Keyspace {
     }
 
     fn select(&mut self, command: &'static Command, request: &[Bytes]) -> Reply {
-        let Handler::Session(parse) = command.handler else { unreachable!("checked above") };
-        match parse(&mut crate::commands::Args::new(command, request)) {
+        let Handler::Session(verb) = command.handler else { unreachable!("checked above") };
+        match verb.parse(&mut crate::commands::Args::new(command, request)) {
             Ok(SessionVerb::Select(db)) => {
                 self.db = db;
                 Reply::OK

@@ -140,8 +140,8 @@ fn verbs_are_parsed_with_redis_errors() {
     let verb = |line: &str| {
         let request = words(line);
         let row = resolve(&request)?;
-        let Handler::Admin(parse) = row.handler else { panic!("{line}") };
-        parse(&mut Args::new(row, &request))
+        let Handler::Admin(verb) = row.handler else { panic!("{line}") };
+        verb.parse(&mut Args::new(row, &request))
     };
     assert_eq!(verb("REPLICAOF NO ONE"), Ok(AdminVerb::ReplicaOfNoOne));
     assert_eq!(
