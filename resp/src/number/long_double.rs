@@ -18,6 +18,8 @@ const EXPONENT_MAX: i64 = 16_383;
 const EXPONENT_MIN: i64 = -16_445;
 /// Decimal exponents beyond this overflow or vanish, whatever the digits (at most 5120) are.
 const DECIMAL_EXPONENT_MAX: i64 = 20_000;
+/// The same for exponents of two after hexadecimal digits, of which each is worth four.
+const BINARY_EXPONENT_MAX: i64 = 40_000;
 
 /// An 80-bit floating-point number that is finite or infinite, never NaN.
 ///
@@ -42,8 +44,10 @@ enum Magnitude {
     },
 }
 
+const ZERO: Magnitude = Magnitude::Finite { mantissa: 0, exponent: 0 };
+
 impl LongDouble {
-    /// Reads decimal text, `inf` or `infinity`. `None` if it is no number, or too large or too
+    /// Reads decimal text, hexadecimal text as C writes it (`0x1.8p3`), `inf` or `infinity`. `None` if it is no number, or too large or too
     /// small to be one.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() >= TEXT_BYTES_MAX {
@@ -56,7 +60,11 @@ impl LongDouble {
         };
         let infinite =
             [&b"inf"[..], b"infinity"].iter().any(|it| unsigned.eq_ignore_ascii_case(it));
-        let magnitude = if infinite { Magnitude::Infinite } else { parse_magnitude(unsigned)? };
+        let magnitude = match unsigned {
+            _ if infinite => Magnitude::Infinite,
+            [b'0', b'x' | b'X', digits @ ..] => parse_hexadecimal(digits)?,
+            decimal => parse_decimal(decimal)?,
+        };
         Some(Self { negative, magnitude })
     }
 
@@ -120,32 +128,60 @@ fn decimal(mantissa: u64, exponent: i64) -> (String, String) {
 }
 
 /// digits [. digits] [e [sign] digits], at least one digit before the exponent.
-fn parse_magnitude(text: &[u8]) -> Option<Magnitude> {
-    let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-        Some(at) => (&text[..at], parse_exponent(&text[at + 1..])?),
-        None => (text, 0),
-    };
-    let (whole, fraction) = match mantissa.iter().position(|byte| *byte == b'.') {
-        Some(at) => (&mantissa[..at], &mantissa[at + 1..]),
-        None => (mantissa, &[][..]),
-    };
-    let mut digits = whole.iter().chain(fraction);
-    if whole.len() + fraction.len() == 0 || !digits.all(u8::is_ascii_digit) {
+fn parse_decimal(text: &[u8]) -> Option<Magnitude> {
+    let (mantissa, exponent) = split(text, b'e');
+    let (whole, fraction) = split(mantissa, b'.');
+    let fraction = fraction.unwrap_or_default();
+    let digits = || whole.iter().chain(fraction);
+    if digits().next().is_none() || !digits().all(u8::is_ascii_digit) {
         return None;
     }
-    let digits = Natural::from_digits(whole.iter().chain(fraction));
+    let exponent = exponent.map_or(Some(0), |text| parse_exponent(text, DECIMAL_EXPONENT_MAX))?;
+    let digits = Natural::from_digits(digits());
     if digits.is_zero() {
-        return Some(Magnitude::Finite { mantissa: 0, exponent: 0 });
+        return Some(ZERO);
     }
-    let exponent = exponent - i64::try_from(fraction.len()).expect("text is short");
-    match from_decimal(digits, exponent) {
-        Magnitude::Infinite | Magnitude::Finite { mantissa: 0, .. } => None,
-        magnitude => Some(magnitude),
+    in_range(from_decimal(digits, exponent - length(fraction)))
+}
+
+/// The same after `0x`, with `p` and an exponent of two.
+fn parse_hexadecimal(text: &[u8]) -> Option<Magnitude> {
+    let (mantissa, exponent) = split(text, b'p');
+    let (whole, fraction) = split(mantissa, b'.');
+    let fraction = fraction.unwrap_or_default();
+    let digits = || whole.iter().chain(fraction);
+    digits().next()?;
+    let exponent = exponent.map_or(Some(0), |text| parse_exponent(text, BINARY_EXPONENT_MAX))?;
+    let mut number = Natural::from_u64(0);
+    for digit in digits() {
+        number.shift_left(4);
+        number.add(&Natural::from_u64(char::from(*digit).to_digit(16)?.into()));
+    }
+    if number.is_zero() {
+        return Some(ZERO);
+    }
+    in_range(rounded(&number, exponent - 4 * length(fraction)))
+}
+
+/// What is before the letter or point, and after it if there is one.
+fn split(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|byte| byte.eq_ignore_ascii_case(&at)) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
     }
 }
 
-/// An exponent, or one as useless if it is beyond all bounds.
-fn parse_exponent(text: &[u8]) -> Option<i64> {
+fn length(text: &[u8]) -> i64 {
+    i64::try_from(text.len()).expect("text is short")
+}
+
+/// What was not zero and has become it was too small to be a number.
+fn in_range(magnitude: Magnitude) -> Option<Magnitude> {
+    Some(magnitude).filter(|it| *it != Magnitude::Infinite && *it != ZERO)
+}
+
+/// An exponent, or one as useless if it is beyond `max`.
+fn parse_exponent(text: &[u8], max: i64) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -154,9 +190,8 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let magnitude = digits
-        .iter()
-        .fold(0, |number, digit| (number * 10 + i64::from(digit - b'0')).min(DECIMAL_EXPONENT_MAX));
+    let magnitude =
+        digits.iter().fold(0, |number, digit| (number * 10 + i64::from(digit - b'0')).min(max));
     Some(if negative { -magnitude } else { magnitude })
 }
 
@@ -210,7 +245,7 @@ fn rounded(number: &Natural, exponent: i64) -> Magnitude {
         return Magnitude::Infinite;
     }
     if kept.is_zero() || leading < EXPONENT_MIN {
-        return Magnitude::Finite { mantissa: 0, exponent: 0 };
+        return ZERO;
     }
     Magnitude::Finite { mantissa: kept.low_u64(), exponent }
 }
@@ -295,6 +330,22 @@ mod tests {
             (" 1", "none"),
             ("nan", "none"),
             ("1e99999999999999999999", "none"),
+            ("0x10", "16"),
+            ("-0X1.8P+1", "-3"),
+            ("0x.8", "0.5"),
+            ("0x1.", "1"),
+            ("0x0", "0"),
+            ("0xffffffffffffffffff", "4722366482869645213696"),
+            ("0x1p-16445", "0"),
+            ("0x1p-16446", "none"),
+            ("0x1p16384", "none"),
+            ("0x", "none"),
+            ("0x.", "none"),
+            ("0x1p", "none"),
+            ("0x1g", "none"),
+            ("0x-1", "none"),
+            ("0x1e+1", "none"),
+            ("x1", "none"),
         ];
         for (text, expected) in cases {
             assert_eq!(shown(text), expected, "{text}");
