@@ -54,6 +54,9 @@ pub enum ProtocolError {
     /// An inline request with an open quote.
     #[error("ERR Protocol error: unbalanced quotes in request")]
     Quotes,
+    /// An inline request that is no text. Redis waits for a line end that it never finds.
+    #[error("ERR Protocol error: NUL in inline request")]
+    InlineNul,
     /// All arguments together are too long. Redis closes here without a word.
     #[error("ERR Protocol error: too big request")]
     Request,
@@ -265,6 +268,9 @@ impl Decoder {
             return Ok(Step::More);
         }
         let line = &buffer[..end];
+        if memchr(0, line).is_some() {
+            return Err(ProtocolError::InlineNul);
+        }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let words = split_arguments(line).ok_or(ProtocolError::Quotes)?;
         self.consume(buffer, end + 1);

@@ -39,7 +39,7 @@ fn skip_blanks(line: &[u8]) -> &[u8] {
 fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         match rest {
-            [] | [b' ' | b'\n' | b'\r' | b'\t' | 0, ..] => {
+            [] | [b' ' | b'\n' | b'\r' | b'\t', ..] => {
                 return Some(rest.get(1..).unwrap_or(rest));
             }
             [b'"', after @ ..] => return end_of_quoted(take_double_quoted(after, word)?),

@@ -113,7 +113,7 @@ fn corpus_as_it_is() {
     corpus("replies").iter().for_each(|stream| check_replies(stream, &[]));
 }
 
-/// What the corpus's bad streams are answered, by Redis too.
+/// What the corpus's bad streams are answered, by Redis too except for NUL.
 #[test]
 fn errors_of_requests() {
     let cases: &[(&[u8], &str)] = &[
@@ -124,6 +124,8 @@ fn errors_of_requests() {
         (b"*1\r\n$1001\r\n", "invalid bulk length"),
         (b"*1\r\n:1\r\n", "expected '$', got ':'"),
         (b"SET k \"open\r\n", "unbalanced quotes in request"),
+        (b"PING\0\r\n", "NUL in inline request"),
+        (b"ECHO \"a\0b\"\n", "NUL in inline request"),
     ];
     for (stream, text) in cases {
         let error = requests(stream, &[], true).1.unwrap();
