@@ -268,8 +268,8 @@ pub struct Shutdown {
 /// `FAILOVER`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Failover {
-    /// To whom; `None` lets the leader choose.
-    pub to: Option<(String, u16)>,
+    /// To whom; `None` lets the leader choose. No node has some of these ports.
+    pub to: Option<(String, i64)>,
     /// Even if the other is not ready when time runs out.
     pub force: bool,
     /// Take it back.

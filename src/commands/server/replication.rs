@@ -64,18 +64,12 @@ fn failover(args: &mut Args<'_>) -> Result<AdminVerb, ReplyError> {
             failover.timeout_ms =
                 timeout.ok_or_else(|| refuse("ERR FAILOVER timeout must be greater than 0"))?;
         } else if failover.to.is_none() && args.len() > 2 && args.keyword("TO") {
-            let (host, port) = (args.text()?, args.integer()?);
-            let port = u16::try_from(port).map_err(|_| ReplyError::OutOfRange)?;
-            failover.to = Some((host, port));
+            failover.to = Some((args.text()?, args.integer()?));
         } else if !failover.force && args.keyword("FORCE") {
             failover.force = true;
         } else {
             return Err(ReplyError::Syntax);
         }
-    }
-    if failover.force && (failover.to.is_none() || failover.timeout_ms == 0) {
-        let text = "ERR FAILOVER with force option requires both a timeout and target HOST and IP.";
-        return Err(refuse(text));
     }
     Ok(AdminVerb::Failover(failover))
 }

@@ -99,18 +99,22 @@ fn choose_target(place: &Place, request: &Failover) -> Result<Option<NodeId>, Re
     if place.role != Role::Leader {
         return Err(refusal("FAILOVER is not valid when server is a replica."));
     }
-    if let Some((host, port)) = &request.to {
-        let asked = place.at(host, *port).filter(|member| member.id != place.me);
-        let member =
-            asked.ok_or_else(|| refusal("FAILOVER target HOST and PORT is not a replica."))?;
-        return match member.is_voter {
-            true => Ok(Some(member.id)),
-            false => Err(refusal("FAILOVER target has no vote: promote it first.")),
-        };
+    if !place.replicas().any(|member| member.is_voter) {
+        return Err(refusal("FAILOVER requires connected replicas."));
     }
-    match place.replicas().any(|member| member.is_voter) {
-        true => Ok(None),
-        false => Err(refusal("FAILOVER requires connected replicas.")),
+    if request.force && (request.to.is_none() || request.timeout_ms == 0) {
+        let text = "FAILOVER with force option requires both a timeout and target HOST and IP.";
+        return Err(refusal(text));
+    }
+    request.to.as_ref().map(|(host, port)| named_target(place, host, *port)).transpose()
+}
+
+fn named_target(place: &Place, host: &str, port: i64) -> Result<NodeId, ReplyError> {
+    let asked = u16::try_from(port).ok().and_then(|port| place.at(host, port));
+    match asked.filter(|member| member.id != place.me) {
+        Some(member) if member.is_voter => Ok(member.id),
+        Some(_) => Err(refusal("FAILOVER target has no vote: promote it first.")),
+        None => Err(refusal("FAILOVER target HOST and PORT is not a replica.")),
     }
 }
 
@@ -158,5 +162,24 @@ mod tests {
         assert_eq!(choose_target(&shard_of_three(1), &to("10.0.0.2")), Ok(Some(2)));
         assert!(choose_target(&shard_of_three(1), &to("10.0.0.1")).is_err());
         assert!(choose_target(&shard_of_three(1), &to("10.0.0.3")).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_failover_is_found_in_redis_order() {
+        let refusal = |place: &Place, request: &Failover| {
+            choose_target(place, request).expect_err("refused").to_string()
+        };
+        let to = |port| Failover { to: Some(("10.0.0.2".into(), port)), ..Failover::default() };
+        let mut place = shard_of_three(1);
+        assert!(refusal(&place, &to(70_000)).contains("is not a replica"));
+        assert!(refusal(&place, &to(-1)).contains("is not a replica"));
+        let forced = Failover { force: true, ..to(70_000) };
+        assert!(refusal(&place, &forced).contains("requires both"));
+        assert!(
+            choose_target(&place, &Failover { timeout_ms: 1, force: true, ..to(6379) }).is_ok()
+        );
+        assert!(refusal(&shard_of_three(2), &forced).contains("server is a replica"));
+        place.members.retain(|member| member.id == 1);
+        assert!(refusal(&place, &forced).contains("requires connected replicas"));
     }
 }
