@@ -9,7 +9,8 @@
 //! * A command does no I/O. It knows its request and a [`View`] or a [`Txn`], and no clock, no
 //!   randomness, no configuration and no connection.
 //! * The same request in the same state gives the same effects and the same reply, on every node.
-//! * What a client can get wrong is found by [`Command::check`], before anything is proposed.
+//! * What a client can get wrong is found by [`Command::check`], before anything is proposed; only
+//!   what Redis looks at after the key (RESTORE's payload, GETEX's time) is left to whoever applies it.
 //! * [`run`] is the only way into the log's transactions: entries, MULTI and scripts use it alike.
 
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! RESTORE, and RESTORE-ASKING, which migrations between nodes send.
 
 use bytes::Bytes;
-use resp::{Reply, ReplyError};
+use resp::{Reply, ReplyError, number};
 use storage::{Millis, Txn};
 
 use super::rdb::decode_string;
@@ -12,24 +12,22 @@ use crate::commands::{Args, Parse, Result, Write};
 const DEADLINE_MAX: Millis = i64::MAX.cast_unsigned();
 
 /// RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]
+///
+/// Time and payload are judged by the one who applies it: a key that is in the way comes first, in
+/// Redis as here.
 pub(super) struct Restore {
     key: Bytes,
-    /// In milliseconds; 0 is for ever.
-    lifetime: u64,
+    lifetime: Bytes,
     absolute: bool,
-    value: Bytes,
+    payload: Bytes,
     replaces: bool,
 }
 
 impl Parse for Restore {
     fn parse(args: &mut Args<'_>) -> Result<Self, ReplyError> {
-        let (key, lifetime, payload) = (args.bytes()?, args.next()?, args.bytes()?);
+        let (key, lifetime, payload) = (args.bytes()?, args.bytes()?, args.bytes()?);
         let (replaces, absolute) = options(args)?;
-        let lifetime = resp::number::parse_i64(lifetime).ok_or(ReplyError::NotAnInteger)?;
-        let lifetime =
-            u64::try_from(lifetime).map_err(|_| refuse("ERR Invalid TTL value, must be >= 0"))?;
-        let value = Bytes::from(decode_string(&payload)?.into_owned());
-        Ok(Self { key, lifetime, absolute, value, replaces })
+        Ok(Self { key, lifetime, absolute, payload, replaces })
     }
 }
 
@@ -38,11 +36,22 @@ impl Write for Restore {
         if !self.replaces && txn.exists(&self.key)? {
             return Err(refuse("BUSYKEY Target key name already exists.").into());
         }
-        let base = if self.absolute { 0 } else { txn.now() };
-        let deadline = base.saturating_add(self.lifetime).min(DEADLINE_MAX);
-        let deadline = (self.lifetime > 0).then_some(deadline);
-        txn.set_string(&self.key, &self.value, deadline)?;
+        let deadline = self.deadline(txn.now())?;
+        let value = decode_string(&self.payload)?;
+        txn.set_string(&self.key, &value, deadline)?;
         Ok(Reply::OK)
+    }
+}
+
+impl Restore {
+    /// When it shall expire; never after 0 milliseconds.
+    fn deadline(&self, now: Millis) -> Result<Option<Millis>, ReplyError> {
+        let lifetime = number::parse_i64(&self.lifetime).ok_or(ReplyError::NotAnInteger)?;
+        let lifetime =
+            u64::try_from(lifetime).map_err(|_| refuse("ERR Invalid TTL value, must be >= 0"))?;
+        let base = if self.absolute { 0 } else { now };
+        let deadline = base.saturating_add(lifetime).min(DEADLINE_MAX);
+        Ok((lifetime > 0).then_some(deadline))
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use resp::{Reply, ReplyError};
 use storage::{Txn, View};
 
-use super::expiry::{Expiry, ExpiryOption};
+use super::expiry::ExpiryOption;
 use crate::commands::{Args, Parse, Read, Result, Write};
 
 /// GET key
@@ -91,7 +91,8 @@ pub(super) struct GetEx {
 enum Change {
     None,
     Persist,
-    Expire(Expiry),
+    /// Judged where it is applied: without a key Redis does not look at the time.
+    Expire(ExpiryOption),
 }
 
 impl Parse for GetEx {
@@ -107,7 +108,7 @@ impl Parse for GetEx {
             }
         }
         let change = match expiry {
-            Some(expiry) => Change::Expire(expiry.positive(args.command().name)?),
+            Some(expiry) => Change::Expire(expiry),
             None if persists => Change::Persist,
             None => Change::None,
         };
@@ -122,7 +123,7 @@ impl Write for GetEx {
             Change::None => {}
             Change::Persist => self.persist(txn)?,
             Change::Expire(expiry) => {
-                let deadline = expiry.deadline(txn.now())?;
+                let deadline = expiry.positive("getex")?.deadline(txn.now())?;
                 txn.set_deadline(&self.key, Some(deadline))?;
             }
         }

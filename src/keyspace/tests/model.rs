@@ -470,12 +470,10 @@ impl Data {
             [word, time] => Some((word, time)),
             _ => return Err(REFUSED),
         };
-        if let Some((word, time)) = expiration {
-            positive(span(word, time)?)?;
-        }
         let Some(value) = self.get(key).cloned() else { return Ok(Reply::Null) };
         let reply = Reply::Bulk(value.bytes.clone());
         if let Some((word, time)) = expiration {
+            positive(span(word, time)?)?;
             let deadline = Some(self.moment(word, time)?);
             self.put(self.db, key, Value { deadline, ..value });
         } else if !options.is_empty() {
