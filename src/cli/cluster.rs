@@ -59,12 +59,13 @@ enum Verb {
     /// takes the place that is kept for its address, under an id of its own
     AddLearner {
         /// HOST:PORT for Redis clients
+        #[arg(value_name = "HOST:PORT")]
         address: String,
         /// HOST:PORT for other nodes, if not 10000 above
-        #[arg(long, default_value = "")]
+        #[arg(long, value_name = "HOST:PORT", default_value = "")]
         rpc: String,
         /// HOST:PORT for HTTP, if it can be reached
-        #[arg(long, default_value = "")]
+        #[arg(long, value_name = "HOST:PORT", default_value = "")]
         http: String,
     },
     /// Make a learner that has caught up a voter
@@ -88,13 +89,16 @@ enum Verb {
     /// Let a learner take the place of a member
     Replace {
         /// The member that goes
+        #[arg(value_name = "OLD_ID")]
         old: u64,
         /// The learner that comes
+        #[arg(value_name = "NEW_ID")]
         new: u64,
     },
     /// Make another voter the leader
     Transfer {
         /// Its id
+        #[arg(value_name = "ID")]
         to: u64,
     },
     /// Take a snapshot on the node that is asked

@@ -1,7 +1,7 @@
 //! The options of `talus serve` and `talus config show` that are settings: read off the table.
 
 use super::failure::Failure;
-use crate::config::{Loaded, SETTINGS, Setting, Sources};
+use crate::config::{Flag, Loaded, SETTINGS, Setting, Sources};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use std::path::PathBuf;
 
@@ -36,19 +36,19 @@ impl Settings {
 /// Options with a name of their own: path, value, option.
 struct Flags(Vec<(String, String, String)>);
 
-fn rows() -> impl Iterator<Item = (&'static Setting, &'static str)> {
-    SETTINGS.iter().filter_map(|row| Some((row, row.flag_name?)))
+fn rows() -> impl Iterator<Item = (&'static Setting, Flag)> {
+    SETTINGS.iter().filter_map(|row| Some((row, row.flag?)))
 }
 
-fn arg(row: &'static Setting, flag: &'static str) -> Arg {
+fn arg(row: &'static Setting, flag: Flag) -> Arg {
     let doc = row.doc.split_whitespace().collect::<Vec<_>>().join(" ");
     let default = if row.default.is_empty() { "none" } else { row.default };
-    let arg = Arg::new(flag).long(flag).help(format!("{doc} [default: {default}]"));
+    let arg = Arg::new(flag.name).long(flag.name).help(format!("{doc} [default: {default}]"));
     match row.default {
         "true" | "false" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => arg.action(ArgAction::Append),
     }
-    .value_name(row.key)
+    .value_name(flag.value)
 }
 
 impl Args for Flags {
@@ -63,10 +63,10 @@ impl Args for Flags {
 
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = |(row, flag): (&Setting, &str)| {
-            let values = matches.get_many::<String>(flag)?;
+        let given = |(row, flag): (&Setting, Flag)| {
+            let values = matches.get_many::<String>(flag.name)?;
             let text = values.map(String::as_str).collect::<Vec<_>>().join(" ");
-            Some((row.path(), text, format!("--{flag}")))
+            Some((row.path(), text, format!("--{}", flag.name)))
         };
         Ok(Flags(rows().filter_map(given).collect()))
     }

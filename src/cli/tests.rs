@@ -29,6 +29,41 @@ fn the_command_line_is_sound() {
     Cli::command().debug_assert();
 }
 
+/// What the values of options and arguments are called, down from `command`.
+fn value_names(command: &clap::Command) -> Vec<String> {
+    let own = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+    let own = own.map(|arg| arg.get_value_names().expect("it has one")[0].to_string());
+    own.chain(command.get_subcommands().flat_map(value_names)).collect()
+}
+
+#[test]
+fn help_names_values_by_what_they_are() {
+    const KINDS: [&str; 19] = [
+        "ADDRESS...",
+        "BOOL",
+        "COUNT",
+        "DIR",
+        "FILE",
+        "FORMAT",
+        "HOST:PORT",
+        "HOST:PORT...",
+        "HOST[:PORT]",
+        "ID",
+        "IP:PORT",
+        "KEY=VALUE",
+        "LEVEL",
+        "NAME",
+        "NEW_ID",
+        "OLD_ID",
+        "PORT",
+        "SECONDS",
+        "URL",
+    ];
+    for name in value_names(&Cli::command()) {
+        assert!(KINDS.contains(&name.as_str()), "{name} is no kind of value");
+    }
+}
+
 #[test]
 fn options_are_settings() {
     let Ok(Verb::Config(configuration::Configuration::Show(show))) = parse(

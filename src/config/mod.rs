@@ -31,4 +31,4 @@ pub use live::{Live, SetError};
 pub use load::{Loaded, Origin, Sources};
 pub use problem::Problem;
 pub use rewrite::RewriteError;
-pub use settings::{Config, SETTINGS, Setting};
+pub use settings::{Config, Flag, SETTINGS, Setting};

@@ -41,7 +41,7 @@ fn comment(text: &mut String, lines: &str) {
 
 /// What else may be said about a row: its option, its name for `CONFIG`, whether it may change.
 fn facts(row: &Setting) -> String {
-    let flag = row.flag_name.map(|flag| format!("option --{flag}"));
+    let flag = row.flag.map(|flag| format!("option --{}", flag.name));
     let change = if row.is_live { "CONFIG SET" } else { "CONFIG GET" };
     let name = Some(format!("{change} {}", row.config_name()));
     let facts: Vec<String> = [flag, name].into_iter().flatten().collect();

@@ -20,7 +20,7 @@ pub struct Setting {
     /// What `CONFIG GET` calls it, if Redis has it.
     pub redis_name: Option<&'static str>,
     /// The option of `talus serve`, if it has one of its own.
-    pub flag_name: Option<&'static str>,
+    pub flag: Option<Flag>,
     /// Smallest and largest number.
     pub bounds: Option<(u64, u64)>,
     /// Whether it may change while the node runs.
@@ -31,14 +31,23 @@ pub struct Setting {
     get_mut: fn(&mut Config) -> &mut dyn Value,
 }
 
+/// An option of the command line.
+#[derive(Clone, Copy)]
+pub struct Flag {
+    /// Without the dashes.
+    pub name: &'static str,
+    /// What help puts in the place of its value: what kind of thing it is.
+    pub value: &'static str,
+}
+
 impl Setting {
     const fn redis(mut self, name: &'static str) -> Self {
         self.redis_name = Some(name);
         self
     }
 
-    const fn flag(mut self, name: &'static str) -> Self {
-        self.flag_name = Some(name);
+    const fn flag(mut self, name: &'static str, value: &'static str) -> Self {
+        self.flag = Some(Flag { name, value });
         self
     }
 
@@ -141,7 +150,7 @@ macro_rules! settings {
             doc: concat!($($doc, "\n"),*),
             default: $default,
             redis_name: None,
-            flag_name: None,
+            flag: None,
             bounds: None,
             is_live: false,
             is_secret: false,
@@ -167,9 +176,9 @@ settings! {
     server: Server {
         /// Addresses to listen on. Other machines reach the node only if an address of theirs is
         /// here. A leading `-` means: no matter if this machine does not have the address.
-        bind: Words = "127.0.0.1 -::1" .redis("bind").flag("bind");
+        bind: Words = "127.0.0.1 -::1" .redis("bind").flag("bind", "ADDRESS...");
         /// Port for Redis clients. HTTP is served one above, other nodes 10000 above, by default.
-        port: u16 = "6379" .redis("port").flag("port").within(1, 65535);
+        port: u16 = "6379" .redis("port").flag("port", "PORT").within(1, 65535);
         /// Connections the kernel may hold before they are accepted.
         backlog: u32 = "511" .redis("tcp-backlog").within(1, 65535);
         /// Connections at a time; more are told so and closed. Lowered at the start if the hard
@@ -200,22 +209,22 @@ settings! {
     /// This node: its files, its name, the cluster it belongs to.
     node: Node {
         /// Directory of everything the node keeps. One node, one directory.
-        data_dir: String = "./data" .redis("dir").flag("data-dir");
+        data_dir: String = "./data" .redis("dir").flag("data-dir", "DIR");
         /// HOST or HOST:PORT under which clients and other nodes reach this node. Empty: the
         /// address it listens on, or this machine's own if it listens on all.
-        advertise: String = "" .flag("advertise");
+        advertise: String = "" .flag("advertise", "HOST[:PORT]");
         /// Name of the cluster a first node founds. For people; clusters differ by their id.
-        cluster_name: String = "default" .flag("cluster-name");
+        cluster_name: String = "default" .flag("cluster-name", "NAME");
         /// Members (HOST:PORT of any of them) of the cluster to join. Empty: an empty directory
         /// founds a cluster of its own. Ignored once the directory belongs to a cluster.
-        join: Words = "" .flag("join");
+        join: Words = "" .flag("join", "HOST:PORT...");
         /// Join as a replica: a learner for good, which never votes.
-        replica: bool = "false" .flag("replica");
+        replica: bool = "false" .flag("replica", "BOOL");
     }
     /// HTTP: health, metrics, membership.
     admin: Admin {
         /// `auto` (loopback, one above the port for Redis clients), `off`, or IP:PORT.
-        listen: Listen = "auto" .flag("http");
+        listen: Listen = "auto" .flag("http", "IP:PORT");
         /// If set, requests below /v1 carry it as `Authorization: Bearer …`. Needed as soon as
         /// `listen` is not a loopback address.
         token: String = "" .secret();
@@ -229,7 +238,7 @@ settings! {
     raft: Raft {
         /// Port for other nodes; 0 is 10000 above the port for Redis clients. Not encrypted and
         /// without a password: keep it inside a network you trust.
-        port: u16 = "0" .flag("raft-port");
+        port: u16 = "0" .flag("raft-port", "PORT");
         /// An idle leader is heard from this often. Longer than the slowest fsync of a follower.
         heartbeat_ms: Millis = "100" .within(10, 60_000);
         /// A follower that hears nothing for `election_timeout_max_ms`, plus a random time between
@@ -304,9 +313,9 @@ settings! {
     /// The log for people.
     log: Log {
         /// error, warn, info, debug or trace. Values and passwords are not logged at any level.
-        level: Level = "info" .redis("loglevel").flag("log-level").live();
+        level: Level = "info" .redis("loglevel").flag("log-level", "LEVEL").live();
         /// text, json, or auto: text on a terminal, JSON elsewhere.
-        format: LogFormat = "auto" .flag("log-format");
+        format: LogFormat = "auto" .flag("log-format", "FORMAT");
         /// Requests that took longer than this to execute are kept for SLOWLOG; -1 keeps none.
         slower_than_us: i64 = "10000" .redis("slowlog-log-slower-than").live();
         /// How many of them are kept.

@@ -23,11 +23,11 @@ use ureq::http::Method;
 #[derive(Args)]
 pub struct Playground {
     /// How many nodes
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     nodes: u16,
     /// Port of the first node for Redis clients; the others follow. HTTP is 1000 above, the port
     /// between nodes 10000 above
-    #[arg(long, global = true, default_value_t = 7001, value_parser = clap::value_parser!(u16).range(1..=55000))]
+    #[arg(long, global = true, value_name = "PORT", default_value_t = 7001, value_parser = clap::value_parser!(u16).range(1..=55000))]
     base_port: u16,
     /// Kill and restart one node after the other, so often
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
