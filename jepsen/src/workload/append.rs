@@ -4,15 +4,14 @@
 //! APPEND and GET are then what RPUSH and LRANGE are to a list. Each element of a list is unique.
 //! A transaction is a MULTI of one to four of them; `single` is the same without MULTI, one at a time.
 
-use super::keys::{Keys, Limits};
+use super::keys::{Key, Keys, Limits};
 use super::values::{int, ints, items, list, misshapen, parse_list};
-use super::{Invocation, Workload, held};
+use super::{Invocation, Workload};
 use crate::client::seat::Seat;
 use crate::client::{Reply, Trouble};
 use crate::history::Value;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use std::sync::Mutex;
 
 /// Only appends count as uses.
 const LIMITS: Limits = Limits { active: 12, uses_max: 128, unknown_max: 32 };
@@ -23,30 +22,25 @@ const FINAL_READS: usize = 8;
 #[derive(Debug)]
 pub struct Append {
     longest: usize,
-    keys: Mutex<Keys>,
+    keys: Keys,
 }
 
 impl Append {
     /// Transactions of several operations.
     pub fn transactions() -> Self {
-        Self { longest: 4, keys: Mutex::new(Keys::new(LIMITS)) }
+        Self { longest: 4, keys: Keys::new(LIMITS) }
     }
 
     /// Single operations outside of any transaction.
     pub fn single() -> Self {
-        Self { longest: 1, keys: Mutex::new(Keys::new(LIMITS)) }
+        Self { longest: 1, keys: Keys::new(LIMITS) }
     }
 
     fn step(&self, rng: &mut ChaCha8Rng) -> Value {
-        let mut keys = held(&self.keys);
-        let key = keys.pick_skewed(rng);
-        let id = key.id;
-        if rng.random() {
-            return read_of(id);
-        }
-        let value = key.fresh_value();
-        keys.used(id);
-        list([Value::Keyword("append".to_owned()), Value::Int(id), Value::Int(value)])
+        self.keys.pick_skewed(
+            rng,
+            |key, rng| if rng.random() { read_of(key.id) } else { append_to(key) },
+        )
     }
 }
 
@@ -65,14 +59,13 @@ impl Workload for Append {
         let steps = steps(&operation.value)?;
         let done = perform(seat, &steps, self.longest > 1 || steps.len() > 1);
         if let Err(Trouble::Unknown(_)) = &done {
-            let mut keys = held(&self.keys);
-            steps.iter().for_each(|step| keys.unknown(step.key));
+            steps.iter().for_each(|step| self.keys.unknown(step.key));
         }
         done
     }
 
     fn finals(&self, _last: bool) -> Vec<Invocation> {
-        let all: Vec<i64> = held(&self.keys).all().collect();
+        let all: Vec<i64> = self.keys.all().collect();
         let reads = |ids: &[i64]| list(ids.iter().copied().map(read_of));
         all.chunks(FINAL_READS).map(|ids| Invocation::new("final-txn", reads(ids))).collect()
     }
@@ -80,6 +73,12 @@ impl Workload for Append {
 
 fn read_of(id: i64) -> Value {
     list([Value::Keyword("r".to_owned()), Value::Int(id), Value::Nil])
+}
+
+fn append_to(key: &mut Key) -> Value {
+    key.used();
+    let value = key.fresh_value();
+    list([Value::Keyword("append".to_owned()), Value::Int(key.id), Value::Int(value)])
 }
 
 struct Step {

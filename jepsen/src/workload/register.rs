@@ -3,49 +3,33 @@
 //! Values are unique per key, so that a stale read is never excused by a later write of the same
 //! value; what a compare-and-set expects is what was last seen, so that many of them succeed.
 
-use super::keys::{Keys, Limits};
-use super::values::{int, int_at, items, list, maybe, misshapen};
-use super::{Invocation, Workload, held};
+use super::keys::{Key, Keys, Limits};
+use super::values::{int, int_at, ints, items, list, maybe, misshapen};
+use super::{Invocation, Workload};
 use crate::client::seat::Seat;
 use crate::client::{Client, Reply, Trouble, words};
 use crate::history::Value;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use std::sync::Mutex;
 
 const LIMITS: Limits = Limits { active: 5, uses_max: 300, unknown_max: 8 };
 
 /// See the module.
 #[derive(Debug)]
 pub struct Register {
-    keys: Mutex<Keys>,
+    keys: Keys,
 }
 
 impl Default for Register {
     fn default() -> Self {
-        Self { keys: Mutex::new(Keys::new(LIMITS)) }
+        Self { keys: Keys::new(LIMITS) }
     }
 }
 
 impl Workload for Register {
     fn next(&self, _process: u64, rng: &mut ChaCha8Rng) -> Invocation {
-        let mut keys = held(&self.keys);
         let deed = rng.random_range(0..4);
-        let key = keys.pick(rng);
-        let id = key.id;
-        let invocation = match (deed, key.seen) {
-            (0 | 1, _) => Invocation::new("read", list([Value::Int(id), Value::Nil])),
-            (2, Some(old)) => {
-                let change = list([Value::Int(old), Value::Int(key.fresh_value())]);
-                Invocation::new("cas", list([Value::Int(id), change]))
-            }
-            _ => {
-                let value = Value::Int(key.fresh_value());
-                Invocation::new("write", list([Value::Int(id), value]))
-            }
-        };
-        keys.used(id);
-        invocation
+        self.keys.pick(rng, |key, _| operation(deed, key))
     }
 
     fn perform(
@@ -56,13 +40,11 @@ impl Workload for Register {
     ) -> Result<Value, Trouble> {
         let id = int_at(&operation.value, 0)?;
         let done = perform(seat, operation);
-        let mut keys = held(&self.keys);
         match &done {
-            Ok(seen) => keys.saw(id, *seen),
-            Err(Trouble::Unknown(_)) => keys.unknown(id),
+            Ok(seen) => self.keys.saw(id, *seen),
+            Err(Trouble::Unknown(_)) => self.keys.unknown(id),
             Err(_) => {}
         }
-        drop(keys);
         done.map(|seen| match operation.deed() {
             "read" => list([Value::Int(id), maybe(seen)]),
             _ => operation.value.clone(),
@@ -70,9 +52,19 @@ impl Workload for Register {
     }
 
     fn finals(&self, _last: bool) -> Vec<Invocation> {
-        let read = |id| Invocation::new("final-read", list([Value::Int(id), Value::Nil]));
-        held(&self.keys).all().map(read).collect()
+        self.keys.final_reads()
     }
+}
+
+/// What shall be done to a key, of four deeds; two of them are reads.
+fn operation(deed: u32, key: &mut Key) -> Invocation {
+    key.used();
+    let (f, argument) = match (deed, key.seen) {
+        (0 | 1, _) => ("read", Value::Nil),
+        (2, Some(old)) => ("cas", ints([old, key.fresh_value()])),
+        _ => ("write", Value::Int(key.fresh_value())),
+    };
+    Invocation::new(f, list([Value::Int(key.id), argument]))
 }
 
 /// The value that the register has then.

@@ -4,13 +4,12 @@
 
 use super::keys::{Keys, Limits};
 use super::values::{int_at, ints, list, maybe};
-use super::{Invocation, Workload, held};
+use super::{Invocation, Workload};
 use crate::client::seat::Seat;
 use crate::client::{Reply, Trouble, words};
 use crate::history::Value;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use std::sync::Mutex;
 
 /// A key with a write of unknown outcome proves little from then on.
 const LIMITS: Limits = Limits { active: 6, uses_max: 300, unknown_max: 1 };
@@ -20,30 +19,28 @@ const LIFE_MAX_MS: f64 = 2000.0;
 /// See the module.
 #[derive(Debug)]
 pub struct Ttl {
-    keys: Mutex<Keys>,
+    keys: Keys,
 }
 
 impl Default for Ttl {
     fn default() -> Self {
-        Self { keys: Mutex::new(Keys::new(LIMITS)) }
+        Self { keys: Keys::new(LIMITS) }
     }
 }
 
 impl Workload for Ttl {
     fn next(&self, _process: u64, rng: &mut ChaCha8Rng) -> Invocation {
-        let mut keys = held(&self.keys);
         // Each order of magnitude as likely, so that some keys expire before they are set again.
         let life = LIFE_MIN_MS * (LIFE_MAX_MS / LIFE_MIN_MS).powf(rng.random());
         let (sets, life) = (rng.random_bool(0.1), life as i64);
-        let key = keys.pick(rng);
-        let id = key.id;
-        let invocation = if sets {
-            Invocation::new("set", ints([id, key.fresh_value(), life]))
-        } else {
-            Invocation::new("read", list([Value::Int(id), Value::Nil]))
-        };
-        keys.used(id);
-        invocation
+        self.keys.pick(rng, |key, _| {
+            key.used();
+            if sets {
+                Invocation::new("set", ints([key.id, key.fresh_value(), life]))
+            } else {
+                Invocation::new("read", list([Value::Int(key.id), Value::Nil]))
+            }
+        })
     }
 
     fn perform(
@@ -60,14 +57,13 @@ impl Workload for Ttl {
         let command = ["SET", &key(id), &value.to_string(), "PX", &life.to_string()];
         let done = seat.redis().and_then(|client| client.write(&command)?.expect_ok());
         if let Err(Trouble::Unknown(_)) = &done {
-            held(&self.keys).unknown(id);
+            self.keys.unknown(id);
         }
         done.map(|()| operation.value.clone())
     }
 
     fn finals(&self, _last: bool) -> Vec<Invocation> {
-        let read = |id| Invocation::new("final-read", list([Value::Int(id), Value::Nil]));
-        held(&self.keys).all().map(read).collect()
+        self.keys.final_reads()
     }
 }
 
