@@ -175,7 +175,7 @@ fn pictures_show_every_fault_and_outcome() {
         let paths = dots.iter().filter(|it| it.classes().any(|class| class == outcome)).count();
         assert_eq!(paths, 3, "a path for each f that ended {outcome}");
     }
-    for role in ["leader", "follower", "candidate", "down"] {
+    for role in ["leader", "follower", "learner", "candidate", "down"] {
         let roles = elements(&files["roles.svg"]).unwrap();
         assert!(with_class(&roles, role).len() > 1, "{role} beside its legend");
     }

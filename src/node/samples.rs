@@ -33,6 +33,7 @@ fn consensus(status: &Status) -> Vec<Sample> {
         number("raft_term", "Current term", status.term),
         number("raft_leads", "1 on the leader", u64::from(status.is_leader())),
         number("raft_leader_known", "1 if there is a leader", u64::from(status.leader.is_some())),
+        number("raft_votes", "1 with a vote", u64::from(status.voters.contains(&status.node))),
         number("raft_voters", "Members with a vote", status.voters.len() as u64),
         number("raft_learners", "Members without", status.learners.len() as u64),
         number("raft_last_log_index", "Last index of the log", status.last_log),

@@ -28,9 +28,11 @@ const SAMPLES_MAX: usize = 5_000_000;
 pub enum Role {
     /// It leads.
     Leader,
-    /// It knows who leads.
+    /// It has a vote, and knows who leads.
     Follower,
-    /// It knows nobody who leads.
+    /// It has no vote: not yet, not for now, never, or not any more.
+    Learner,
+    /// It has a vote, and knows nobody who leads.
     Candidate,
     /// It does not answer.
     Down,
@@ -136,12 +138,8 @@ fn watch(shared: &Shared, node: u32, address: Ipv4Addr, seen: &Mutex<Seen>, stop
 impl Seen {
     fn note(&mut self, node: u32, standing: Option<Standing>) {
         let now = Instant::now();
-        let (role, term) = match standing {
-            Some(it) if it.leads => (Role::Leader, it.term),
-            Some(it) if it.has_leader => (Role::Follower, it.term),
-            Some(it) => (Role::Candidate, it.term),
-            None => (Role::Down, 0),
-        };
+        let role = role(standing);
+        let term = standing.map_or(0, |it| it.term);
         if role == Role::Leader {
             self.leaders.insert(term, node);
         }
@@ -153,14 +151,57 @@ impl Seen {
             None if !self.known.contains(&node) => return,
             None => drop(self.last.remove(&node)),
         }
-        let leads = matches!(role, Role::Leader | Role::Follower);
-        let leader = self.leaders.get(&term).copied().filter(|_| leads);
+        let knows = standing.is_some_and(|it| it.leads || it.has_leader);
+        let leader = self.leaders.get(&term).copied().filter(|_| knows);
         if self.samples.len() < SAMPLES_MAX {
             self.samples.push((now, Sample { time: 0, node, role, term, leader }));
         }
     }
 }
 
+fn role(standing: Option<Standing>) -> Role {
+    match standing {
+        None => Role::Down,
+        Some(it) if it.leads => Role::Leader,
+        Some(it) if !it.votes => Role::Learner,
+        Some(it) if it.has_leader => Role::Follower,
+        Some(_) => Role::Candidate,
+    }
+}
+
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_vote_is_a_learner_whether_it_knows_a_leader_or_not() {
+        let mut seen = Seen::default();
+        let says = |leads, has_leader, votes| Some(Standing { leads, has_leader, votes, term: 3 });
+        let heard = [
+            says(true, true, true),
+            says(false, true, true),
+            says(false, false, true),
+            says(false, true, false),
+            says(false, false, false),
+            // A leader that was demoted leads until another does.
+            says(true, true, false),
+            None,
+        ];
+        heard.into_iter().for_each(|standing| seen.note(1, standing));
+        let told: Vec<_> = seen.samples.iter().map(|(_, it)| (it.role, it.leader)).collect();
+        let expected = [
+            (Role::Leader, Some(1)),
+            (Role::Follower, Some(1)),
+            (Role::Candidate, None),
+            (Role::Learner, Some(1)),
+            (Role::Learner, None),
+            (Role::Leader, Some(1)),
+            (Role::Down, None),
+        ];
+        assert_eq!(told, expected);
+    }
 }

@@ -42,6 +42,8 @@ pub struct Standing {
     pub leads: bool,
     /// Whether it knows a leader, be it itself.
     pub has_leader: bool,
+    /// Whether it has a vote, as far as it knows.
+    pub votes: bool,
     /// The newest term it has seen.
     pub term: u64,
 }
@@ -91,16 +93,22 @@ impl Target {
         let at = |port| SocketAddr::from((address, port));
         let names = match self {
             Self::Sentinel => return redis_standing(at(self.client_port())),
-            Self::Talus(_) => ["talus_raft_leads", "talus_raft_leader_known", "talus_raft_term"],
-            // It does not tell its term here; of two leaders the newer cannot be told.
-            Self::Etcd => ["etcd_server_is_leader", "etcd_server_has_leader", ""],
+            Self::Talus(_) => [
+                "talus_raft_leads",
+                "talus_raft_leader_known",
+                "talus_raft_term",
+                "talus_raft_votes",
+            ],
+            // It does not tell its term here; of two leaders the newer cannot be told. All vote.
+            Self::Etcd => ["etcd_server_is_leader", "etcd_server_has_leader", "", ""],
         };
         let (_, text) = http::ask(agent, at(self.http_port()), "/metrics", &Request::Get).ok()?;
-        let [leads, has_leader, term] = names.map(|name| http::metric(&text, name));
+        let [leads, has_leader, term, votes] = names.map(|name| http::metric(&text, name));
         Some(Standing {
             leads: leads? > 0.0,
             has_leader: has_leader? > 0.0,
             term: term.unwrap_or_default() as u64,
+            votes: votes.is_none_or(|votes| votes > 0.0),
         })
     }
 
@@ -202,7 +210,7 @@ fn redis_standing(at: SocketAddr) -> Option<Standing> {
         |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let leads = field("role")? == "master";
     let linked = field("master_link_status").is_some_and(|status| status == "up");
-    Some(Standing { leads, has_leader: leads || linked, term: 0 })
+    Some(Standing { leads, has_leader: leads || linked, votes: true, term: 0 })
 }
 
 /// Whether it serves, and the Sentinel beside it has found all the others.

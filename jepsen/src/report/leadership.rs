@@ -29,6 +29,17 @@ pub struct Leader {
     pub term: u64,
 }
 
+/// A time in which a node had no vote.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Learner {
+    /// The node.
+    pub node: u32,
+    /// From when, in nanoseconds,
+    pub from: u64,
+    /// until when.
+    pub until: u64,
+}
+
 /// What every node said over time, by node and then by time.
 pub fn stretches(samples: &[Sample], end: u64) -> Vec<Stretch> {
     let mut nodes: BTreeMap<u32, Vec<&Sample>> = BTreeMap::new();
@@ -59,6 +70,20 @@ pub fn leaders(stretches: &[Stretch]) -> Vec<Leader> {
         }
     }
     leaders
+}
+
+/// Those who had no vote, by node and then by time.
+pub fn learners(stretches: &[Stretch]) -> Vec<Learner> {
+    let mut learners: Vec<Learner> = Vec::new();
+    for Stretch { from, until, said } in stretches.iter().filter(|it| it.said.role == Role::Learner)
+    {
+        match learners.last_mut() {
+            // It has heard of another leader, or of another term.
+            Some(last) if (last.node, last.until) == (said.node, *from) => last.until = *until,
+            _ => learners.push(Learner { node: said.node, from: *from, until: *until }),
+        }
+    }
+    learners
 }
 
 /// Two nodes that led the same term at the same time, and from when; the first such pair.

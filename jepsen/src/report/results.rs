@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::Summary;
 use super::facts::{Facts, quantile};
 use super::faults::{self, Band, Cost};
-use super::leadership::{Leader, leaders, stretches};
+use super::leadership::{Leader, Learner, leaders, learners, stretches};
 use crate::cluster::Sample;
 
 #[derive(Serialize)]
@@ -22,6 +22,7 @@ struct Results<'a> {
     faults_survived: usize,
     leader_changes: usize,
     leaders: Vec<Leader>,
+    learners: Vec<Learner>,
 }
 
 /// Operations of one `f`, by outcome.
@@ -69,7 +70,8 @@ pub fn json(
         facts.bands.iter().zip(&costs).map(|(band, cost)| fault(band, cost)).collect();
     let counts = facts.counts().into_iter().map(|(f, counts)| (f, Counts::from(counts)));
     let latencies = facts.latencies();
-    let leaders = leaders(&stretches(samples, facts.end));
+    let stretches = stretches(samples, facts.end);
+    let leaders = leaders(&stretches);
     let results = Results {
         summary,
         operations: counts.collect(),
@@ -79,6 +81,7 @@ pub fn json(
         faults,
         leader_changes: leaders.len().saturating_sub(1),
         leaders,
+        learners: learners(&stretches),
     };
     serde_json::to_string_pretty(&results).map(|text| text + "\n")
 }

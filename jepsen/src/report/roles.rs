@@ -8,7 +8,7 @@ use super::leadership::{Stretch, leaders, rivals, stretches};
 use super::scale::clock;
 use crate::cluster::{Role, Sample};
 
-const ROLES: [Role; 4] = [Role::Leader, Role::Follower, Role::Candidate, Role::Down];
+const ROLES: [Role; 5] = [Role::Leader, Role::Follower, Role::Learner, Role::Candidate, Role::Down];
 const LANE: f64 = 30.0;
 const DIGIT: f64 = 6.6;
 
@@ -94,7 +94,7 @@ fn title(stretch: &Stretch) -> String {
     if role != Role::Down {
         title += &format!(", term {term}");
     }
-    if let Some(leader) = leader.filter(|_| role == Role::Follower) {
+    if let Some(leader) = leader.filter(|_| role != Role::Leader) {
         title += &format!(", follows node {leader}");
     }
     format!("{title}\n{} to {}", clock(stretch.from), clock(stretch.until))
@@ -105,6 +105,7 @@ fn word(role: Role) -> &'static str {
     match role {
         Role::Leader => "leader",
         Role::Follower => "follower",
+        Role::Learner => "learner",
         Role::Candidate => "candidate",
         Role::Down => "down",
     }

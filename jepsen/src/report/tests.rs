@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::facts::{Facts, quantile, writes};
 use super::faults::{self, Cost};
-use super::leadership::{Stretch, leaders, rivals, stretches};
+use super::leadership::{Stretch, leaders, learners, rivals, stretches};
 use super::{Summary, text};
 use crate::check::{Finding, Verdict};
 use crate::cluster::{Role, Sample};
@@ -218,6 +218,20 @@ fn samples_that_say_the_same_are_one_stretch() {
     let leaders: Vec<_> = leaders(&stretches).iter().map(|it| (it.node, it.term)).collect();
     assert_eq!(leaders, [(1, 1), (2, 2)], "a deposed leader that still thinks so is none");
     assert!(rivals(&stretches).is_none());
+}
+
+#[test]
+fn a_learner_stays_one_over_a_change_of_leader() {
+    let at = |ms, role, term| sample(ms, 4, role, term);
+    let samples = [
+        at(0, Role::Learner, 1),
+        at(100, Role::Learner, 2),
+        at(200, Role::Follower, 2),
+        at(300, Role::Learner, 2),
+    ];
+    let learners = learners(&stretches(&samples, 500 * MS));
+    let told: Vec<_> = learners.iter().map(|it| (it.node, it.from / MS, it.until / MS)).collect();
+    assert_eq!(told, [(4, 0, 200), (4, 300, 500)]);
 }
 
 #[test]

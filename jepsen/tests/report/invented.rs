@@ -151,7 +151,8 @@ fn event(time: u64, kind: Kind, process: Process, f: &str, value: Value) -> Even
     Event { index: 0, kind, process, time, f: f.to_string(), value, error: None, node: None }
 }
 
-/// Node 1 leads until a fault hits the leader; then the next node that is not hit.
+/// Node 1 leads until a fault hits the leader; then the next node that is not hit. The last node has
+/// no vote at first.
 fn samples(size: Size, faults: &[Fault]) -> Vec<Sample> {
     let (mut leader, mut term) = (1, 1);
     let mut samples = Vec::new();
@@ -171,9 +172,10 @@ fn samples(size: Size, faults: &[Fault]) -> Vec<Sample> {
                 (true, _) => Role::Down,
                 (_, true) => Role::Leader,
                 _ if out && hit(leader) => Role::Candidate,
+                _ if node == size.nodes && time < 2 * SECOND => Role::Learner,
                 _ => Role::Follower,
             };
-            let knows = matches!(role, Role::Leader | Role::Follower);
+            let knows = !matches!(role, Role::Candidate | Role::Down);
             let term = if role == Role::Down { 0 } else { term };
             samples.push(Sample { time, node, role, term, leader: knows.then_some(leader) });
         }
