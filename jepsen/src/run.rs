@@ -166,7 +166,7 @@ fn judge(config: &Config, ran: &Remains) -> Vec<Finding> {
     findings.extend(config.workload.check(&ran.history, PATIENCE));
     findings.push(availability::check(&ran.history, config.nodes, config.liveness));
     if config.is_talus() {
-        findings.push(crashes::check_allowing(&ran.logs, &excuses::of(&config.nemeses)));
+        findings.push(crashes::check(&ran.logs, &excuses::of(&config.nemeses)));
     }
     findings.push(coverage::check(&ran.history, &config.expected(&ran.roles)));
     findings

@@ -2,12 +2,15 @@
 //!
 //! As Jepsen's `log-file-pattern`. A node that panics and restarts in time is invisible to clients;
 //! RedisRaft's assertions (#42, #43, #48, #50, #53) were found in its logs only. Faults that must end
-//! in an error, such as an injected failure of fsync, are passed as allowed texts.
+//! in an error, such as an injected failure of fsync, are passed as excuses. So is what a process says
+//! while it ends because the harness has asked it to; the harness notes in the log when that is.
 //!
 //! * `crashed`: a panic, an abort, a failed assertion or memory fault.
 //! * `error`: a line of level ERROR.
 
 use super::{Case, Finding};
+
+const ERROR: &str = "error";
 
 /// What a process writes that goes down unasked; compared without regard to case.
 const CRASHES: &[&str] = &[
@@ -22,25 +25,43 @@ const CRASHES: &[&str] = &[
     "bug report start",
 ];
 
-/// Checks each node's log, allowing nothing.
-pub fn check(logs: &[(u32, String)]) -> Finding {
-    check_allowing(logs, &[])
+/// The line of a log before the node is asked to end.
+pub const STOPPING: &str = "jepsen: asked to end";
+/// The line of a log when such a node has ended.
+pub const STOPPED: &str = "jepsen: has ended";
+
+/// Texts of messages that were to be expected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Excuses {
+    /// At any time.
+    pub always: Vec<&'static str>,
+    /// Of a node that was asked to end, until it has. They excuse no crash.
+    pub stopping: Vec<&'static str>,
 }
 
-/// Checks each node's log; a message that contains one of the `allowed` texts was to be expected.
-pub fn check_allowing(logs: &[(u32, String)], allowed: &[&str]) -> Finding {
+impl Excuses {
+    fn cover(&self, complaint: &str, text: &str, stopping: bool) -> bool {
+        let has = |texts: &[&str]| texts.iter().any(|excuse| text.contains(excuse));
+        has(&self.always) || (stopping && complaint == ERROR && has(&self.stopping))
+    }
+}
+
+/// Checks each node's log; what the excuses cover is counted and no more.
+pub fn check(logs: &[(u32, String)], excuses: &Excuses) -> Finding {
     Case::run("crashes", |case| {
         let mut lines = 0;
         let mut tolerated = 0;
         for (node, log) in logs {
             let log: Vec<&str> = log.lines().collect();
             lines += log.len();
+            let mut stopping = false;
             for (place, line) in log.iter().enumerate() {
+                stopping = (stopping || *line == STOPPING) && *line != STOPPED;
                 let Some(name) = complaint(line) else { continue };
                 // The message of a panic stands in the line after its place.
                 let message = log.get(place + 1).filter(|_| line.contains("panicked at"));
                 let text = message.map_or((*line).to_owned(), |next| format!("{line} {next}"));
-                match allowed.iter().any(|allowed| text.contains(allowed)) {
+                match excuses.cover(name, &text, stopping) {
                     true => tolerated += 1,
                     false => case.accuse(name, &[], describe(*node, place, &text)),
                 }
@@ -61,7 +82,7 @@ fn complaint(line: &str) -> Option<&'static str> {
         return Some("crashed");
     }
     let mut words = line.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
-    words.any(|word| word == "ERROR").then_some("error")
+    words.any(|word| word == "ERROR").then_some(ERROR)
 }
 
 /// Long lines are cut: a log may hold whole values.

@@ -1,7 +1,7 @@
 //! One process of a node: started so that it cannot outlive the harness, signalled, waited for.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::guard::MARK;
+use crate::check::crashes::{STOPPED, STOPPING};
 
 const TICK: Duration = Duration::from_millis(10);
 
 /// A process. Dropping it kills it.
 #[derive(Debug)]
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    log: File,
+}
 
 impl Process {
     /// Starts it. What it says is appended to `log`; it carries `mark`, and its standard input
@@ -22,17 +26,18 @@ impl Process {
     pub fn spawn(command: &mut Command, log: &Path, mark: &str) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
         command.env(MARK, mark).stdin(Stdio::piped());
-        command.stdout(log.try_clone()?).stderr(log).spawn().map(Self)
+        let child = command.stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()?;
+        Ok(Self { child, log })
     }
 
     /// Its number.
     pub fn pid(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().ok().flatten()
+        self.child.try_wait().ok().flatten()
     }
 
     /// Whether it is still there, be it stopped.
@@ -44,23 +49,31 @@ impl Process {
     pub fn signal(&mut self, signal: Signal) {
         if self.runs() {
             // It may end at this very moment, which is as good.
-            let _ = kill_process(Pid::from_child(&self.0), signal);
+            let _ = kill_process(Pid::from_child(&self.child), signal);
         }
     }
 
     /// kill -9, and waits until it is gone.
     pub fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
-    /// SIGTERM; kill -9 if it takes longer than `limit`. Whether it ended by itself.
+    /// SIGTERM; kill -9 if it takes longer than `limit`. Whether it ended by itself. The log says when
+    /// it was asked to end and when it had, so that what it says between is told from the rest.
     pub fn terminate(&mut self, limit: Duration) -> bool {
         self.signal(Signal::CONT);
+        self.note(STOPPING);
         self.signal(Signal::TERM);
         let ended = self.wait(limit);
         self.kill();
+        self.note(STOPPED);
         ended
+    }
+
+    fn note(&mut self, line: &str) {
+        // Without it the process's own words on its end are a finding, which is the safe side.
+        let _ = writeln!(self.log, "{line}");
     }
 
     fn wait(&mut self, limit: Duration) -> bool {

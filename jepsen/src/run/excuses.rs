@@ -2,8 +2,13 @@
 //!
 //! Panics are never excused by these texts, unless the panic itself names what was provoked.
 
-/// What an orderly stop leaves in the log of consensus; every run ends with two.
-const ALWAYS: &[&str] = &["raft stopped", "failed to receive from RaftCore: None"];
+use crate::check::crashes::Excuses;
+
+/// What consensus says to whoever asks it for something when it has stopped.
+const STOPPED: &str = "raft stopped";
+
+/// What a node says while it ends because it was asked to; every run has such an end of each.
+const STOPPING: &[&str] = &[STOPPED, "failed to receive from RaftCore: None"];
 
 /// What else is to be expected of each fault.
 const BY_FAULT: &[(&str, &[&str])] = &[
@@ -14,15 +19,17 @@ const BY_FAULT: &[(&str, &[&str])] = &[
             "the second step error: has to forward request",
         ],
     ),
-    ("power", &["Input/output error"]),
-    ("fsync-error", &["Input/output error"]),
-    ("disk-full", &["No space left on device"]),
+    // Consensus stops with the disk, and others ask it until the process has ended.
+    ("power", &["Input/output error", STOPPED]),
+    ("fsync-error", &["Input/output error", STOPPED]),
+    ("disk-full", &["No space left on device", STOPPED]),
 ];
 
-/// The texts that excuse an error in a run with these faults.
-pub fn of(faults: &[String]) -> Vec<&'static str> {
+/// What excuses an error in a run with these faults.
+pub fn of(faults: &[String]) -> Excuses {
     let wanted = BY_FAULT.iter().filter(|(name, _)| faults.iter().any(|fault| fault == name));
-    ALWAYS.iter().chain(wanted.flat_map(|(_, texts)| *texts)).copied().collect()
+    let always = wanted.flat_map(|(_, texts)| *texts).copied().collect();
+    Excuses { always, stopping: STOPPING.to_vec() }
 }
 
 #[cfg(test)]
@@ -32,9 +39,9 @@ mod tests {
     #[test]
     fn only_a_fault_of_the_run_excuses() {
         let disk_full = of(&["disk-full".to_owned(), "kill".to_owned()]);
-        assert!(disk_full.contains(&"No space left on device"));
-        assert!(!disk_full.contains(&"Input/output error"));
-        assert_eq!(of(&[]), ALWAYS);
+        assert!(disk_full.always.contains(&"No space left on device"));
+        assert!(!disk_full.always.contains(&"Input/output error"));
+        assert_eq!(of(&["kill".to_owned()]).always, [""; 0]);
         for (name, _) in BY_FAULT {
             assert!(crate::nemesis::names().contains(name), "{name}");
         }
