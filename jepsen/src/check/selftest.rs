@@ -1,6 +1,7 @@
 //! The checkers are checked: what must pass passes, what must fail fails.
 //!
 //! * Golden histories, `histories/CHECKER-VERDICT-what.edn`: small, with one anomaly or none.
+//! * Recorded histories of servers with known bugs, trimmed.
 //! * Simulated correct systems, seeded, must always pass.
 //! * The same histories with one event changed so that it certainly is an anomaly must always fail.
 
@@ -11,17 +12,19 @@ use super::{
     wgl,
 };
 use crate::history::History;
+use crate::workload::bank::TOTAL;
 
 mod golden;
 mod models;
 mod mutate;
+mod recorded;
 mod simulate;
 
 /// Checkers that judge a history, by the name that golden histories carry.
 const CHECKERS: &[(&str, Check)] = &[
     ("set", set::check),
     ("counter", counter::check),
-    ("bank", |history| bank::check(history, models::TOTAL)),
+    ("bank", |history| bank::check(history, TOTAL)),
     ("queue", queue::check),
     ("lock", lock::check),
     ("ttl", ttl::check),
@@ -53,6 +56,7 @@ pub struct Outcome {
 /// Runs all tests of the checkers.
 pub fn selftest() -> Vec<Outcome> {
     let mut outcomes = golden::all();
+    outcomes.extend(recorded::all());
     for workload in simulate::WORKLOADS {
         let Some(check) = checker(workload.checker) else { continue };
         for seed in 0..SEEDS {

@@ -2,7 +2,9 @@
 //!
 //! `CHECKER-VERDICT-what.edn`; where the verdict is `invalid`, one of the anomalies that the checker
 //! found is named `what`, or `what` begins with it. `history-unknown-N-what.edn` is malformed in line
-//! N, and `crashes-VERDICT-what.log` is a node's log.
+//! N, and `crashes-VERDICT-what.log` is a node's log. Those that end in `-by-MUTANT` are [recorded].
+//!
+//! [recorded]: super::recorded
 
 use serde_json::Value as Json;
 
@@ -44,6 +46,7 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "bank-invalid-missing.edn"
     "bank-invalid-negative.edn"
     "bank-invalid-wrong-total-applied-twice.edn"
+    "bank-invalid-wrong-total-by-watch-ignored.edn"
     "bank-invalid-wrong-total-half-a-transfer.edn"
     "bank-unknown-no-read.edn"
     "bank-valid-transfers.edn"
@@ -62,6 +65,7 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "coverage-unknown-node-never-answered.edn"
     "coverage-unknown-too-few-of-one-operation.edn"
     "coverage-valid-all-seen.edn"
+    "crashes-invalid-crashed-by-vote-not-persisted.log"
     "crashes-invalid-crashed-panic.log"
     "crashes-invalid-crashed-stack.log"
     "crashes-invalid-crashed-while-it-ended.log"
@@ -71,17 +75,22 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "crashes-unknown-no-log.log"
     "crashes-valid-ends-as-asked.log"
     "crashes-valid-quiet-and-allowed.log"
+    "digests-invalid-diverged-by-apply-twice-after-restart.edn"
+    "digests-invalid-diverged-by-local-clock-expiry.edn"
+    "digests-invalid-diverged-by-skip-one-apply.edn"
     "digests-invalid-diverged-over-time.edn"
     "digests-invalid-diverged.edn"
     "digests-unknown-nothing-to-compare.edn"
     "digests-valid-laggard-at-another-index.edn"
     "elle-invalid-G-nonadjacent-long-fork.edn"
+    "elle-invalid-G-single-by-transaction-as-two-entries.edn"
     "elle-invalid-G-single-realtime-lost-append.edn"
     "elle-invalid-G-single-realtime-stale-read.edn"
     "elle-invalid-G-single-realtime-unknown-append-seen-and-unseen.edn"
     "elle-invalid-G-single.edn"
     "elle-invalid-G0-realtime-order-of-appends.edn"
     "elle-invalid-G0.edn"
+    "elle-invalid-G1a-by-wrong-error-class.edn"
     "elle-invalid-G1a.edn"
     "elle-invalid-G1b.edn"
     "elle-invalid-G1c.edn"
@@ -128,7 +137,11 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "queue-valid-unknown-enqueue-comes-out.edn"
     "set-invalid-duplicated.edn"
     "set-invalid-lost-after-unknown-was-seen.edn"
+    "set-invalid-lost-by-ack-before-fsync.edn"
+    "set-invalid-lost-by-fsync-error-ignored.edn"
     "set-invalid-lost.edn"
+    "set-invalid-stale-by-ack-before-commit.edn"
+    "set-invalid-stale-by-snapshot-without-last-entry.edn"
     "set-invalid-stale.edn"
     "set-invalid-unexpected-before-its-add.edn"
     "set-invalid-unexpected-failed-add.edn"
@@ -159,6 +172,7 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "wgl-invalid-lost-write.edn"
     "wgl-invalid-read-of-a-failed-write.edn"
     "wgl-invalid-read-of-what-nobody-wrote.edn"
+    "wgl-invalid-stale-by-no-read-barrier.edn"
     "wgl-invalid-stale-read.edn"
     "wgl-invalid-two-cas-of-one-value.edn"
     "wgl-invalid-two-readers-disagree-on-order.edn"

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 
 use super::simulate::Model;
 use crate::history::Value;
+use crate::workload::bank::TOTAL;
 
 pub(super) fn ints(values: impl IntoIterator<Item = i64>) -> Value {
     Value::List(values.into_iter().map(Value::Int).collect())
@@ -181,15 +182,13 @@ impl Model for Counter {
     }
 }
 
-/// All the money there is, in golden histories too.
-pub(super) const TOTAL: i64 = 100;
 const ACCOUNTS: usize = 4;
 
 pub(super) struct Bank([i64; ACCOUNTS]);
 
 impl Default for Bank {
     fn default() -> Self {
-        Self([TOTAL / 4; ACCOUNTS])
+        Self([TOTAL / ACCOUNTS as i64; ACCOUNTS])
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{CHECKERS, golden, selftest, simulate};
+use super::{CHECKERS, golden, recorded, selftest, simulate};
 use crate::history::{Format, History};
+use crate::run::mutants::MUTANTS;
 
 #[test]
 fn every_checker_says_what_it_must() {
@@ -27,6 +28,20 @@ fn every_golden_history_is_carried_and_every_checker_has_some() {
             assert!(carried.iter().any(|file| file.starts_with(&prefix)), "none for {prefix}");
         }
     }
+}
+
+/// What no run has caught yet in a way that the self-test could be given.
+const NOT_RECORDED: &[&str] = &["long-lease", "forward-without-dedup"];
+
+#[test]
+fn every_mutant_has_left_a_history() {
+    let recorded = golden::HISTORIES.iter().filter_map(|(name, _)| recorded::mutant(name));
+    let recorded: BTreeSet<&str> = recorded.chain(NOT_RECORDED.iter().copied()).collect();
+    let known: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.id).collect();
+    assert_eq!(recorded, known);
+    let logs = golden::HISTORIES.iter().filter(|(name, _)| name.ends_with(".log"));
+    let logs = logs.filter(|(name, _)| recorded::mutant(name).is_some()).count();
+    assert_eq!(recorded::all().count() + logs, known.len() - NOT_RECORDED.len());
 }
 
 #[test]
