@@ -42,6 +42,7 @@ pub mod wal;
 
 pub use sampler::{Role, Sample};
 
+use crate::client::IMPOSSIBLE;
 use guard::Guard;
 use network::{Network, Wires};
 use node::Node;
@@ -113,6 +114,11 @@ impl Problem {
     /// With what, and why.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self(format!("{what}: {why}"))
+    }
+
+    /// What no correct server does: a finding, wherever in a history it stands.
+    pub fn impossible(what: impl fmt::Display) -> Self {
+        Self(format!("{IMPOSSIBLE}{what}"))
     }
 }
 

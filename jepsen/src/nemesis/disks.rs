@@ -149,15 +149,20 @@ fn flip(cluster: &Cluster, number: u32, rng: &mut ChaCha8Rng) -> Outcome {
 }
 
 /// It must not start; then it begins anew.
-fn expect_refusal(cluster: &Cluster, node: u32) -> Outcome {
-    cluster.launch(node)?;
+fn expect_refusal(cluster: &Cluster, number: u32) -> Outcome {
+    cluster.launch(number)?;
     let begun = Instant::now();
-    while !cluster.node(node)?.has_ended() {
+    while !cluster.node(number)?.has_ended() {
+        // Another fault may have stopped it, or let it begin anew.
+        let is_ready = || cluster.wait_ready(&[number], Instant::now()).is_ok();
+        if is_ready() && cluster.node(number)?.damaged {
+            let what = "is ready although a record that was durable is damaged";
+            return Err(Problem::impossible(format!("node {number} {what}")));
+        }
         if begun.elapsed() > REFUSE_MAX {
-            let what = format!("node {node} runs");
-            return Err(Problem::new(what, "although a record that was durable is damaged"));
+            return Err(Problem::new(format!("node {number}"), "did not refuse to start in time"));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    cluster.readmit(node)
+    cluster.readmit(number)
 }

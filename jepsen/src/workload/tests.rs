@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::*;
+use crate::cluster::Problem;
 use crate::history::{Event, Kind, Process};
 use rand::SeedableRng;
 use std::collections::BTreeSet;
@@ -82,4 +83,12 @@ fn an_impossible_reply_makes_any_history_invalid() {
     assert_eq!(verdict(&events), Verdict::Valid);
     events[1].error = Some(Trouble::Impossible("Nil instead of OK".to_owned()).to_string());
     assert_eq!(verdict(&events), Verdict::Invalid);
+    // A fault may meet one too.
+    for (problem, expected) in [
+        (Problem::impossible("node 1 is ready"), Verdict::Invalid),
+        (Problem::new("node 1", "is down"), Verdict::Valid),
+    ] {
+        events[1].error = Some(problem.to_string());
+        assert_eq!(verdict(&events), expected);
+    }
 }
