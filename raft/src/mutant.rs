@@ -27,6 +27,8 @@ mutants! {
     NoReadBarrier = "no-read-barrier",
     /// Whoever leads, or believes so, answers reads without asking anybody.
     LongLease = "long-lease",
+    /// An entry of the log counts even if its checksum does not fit.
+    TornTailKept = "torn-tail-kept",
     /// A vote is kept in memory only.
     VoteNotPersisted = "vote-not-persisted",
     /// The last entries are applied once more after a restart.

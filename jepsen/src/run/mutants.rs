@@ -83,6 +83,11 @@ pub const MUTANTS: &[Mutant] = &[
         "a failed fsync is taken for done",
         job("set", &["fsync-error", "power"], 3, 40),
     ),
+    mutant(
+        "torn-tail-kept",
+        "an entry of the log counts even if its checksum does not fit",
+        job("set", &["torn-tail"], 3, 40),
+    ),
 ];
 
 /// How one mutant fared.
