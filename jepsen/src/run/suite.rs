@@ -2,6 +2,7 @@
 
 use super::{Config, Failure, Outcome, run, table};
 use crate::check::{Finding, Verdict};
+use crate::cluster::Target;
 use crate::workload::Row;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,7 +42,7 @@ pub const SMOKE: &[Job] = &[
     job("register", &["member"], 3, 20),
 ];
 
-/// About forty minutes: every workload, every nemesis, alone and together, and clusters of one.
+/// About forty minutes with the controls: every workload, every nemesis, alone and together, and clusters of one.
 pub const FULL: &[Job] = &[
     job("append", &[], 5, 20),
     job("append", &["partition", "kill"], 5, 60),
@@ -82,6 +83,39 @@ pub const FULL: &[Job] = &[
     job("verify", &["kill", "snapshot"], 3, 60),
     job("verify", &["clock", "partition"], 5, 60),
 ];
+
+/// Systems of which it is known how they fare: a harness that sees it otherwise is blind, or lies.
+pub const CONTROLS: &[(Target, Job, Verdict)] = &[
+    (Target::Etcd, job("register", &["partition"], 5, 30), Verdict::Valid),
+    (Target::Sentinel, job("set", &["partition"], 3, 40), Verdict::Invalid),
+];
+
+/// Runs the controls, but for those that this machine lacks. Whether each fared as is known.
+pub fn control(base: &Config, stop: &AtomicBool) -> Verdict {
+    let base = Config { dir: base.dir.join("controls"), ..base.clone() };
+    let mut worst = Verdict::Valid;
+    for (number, (target, job, known)) in CONTROLS.iter().enumerate() {
+        let config = Config { target: target.clone(), ..configure(&base, job, number) };
+        match config.possible() {
+            Ok(_) => worst = worst.max(as_known(*known, &play([config], stop))),
+            Err(why) => eprintln!("skipped: {} on {target:?}: {why}", job.workload),
+        }
+    }
+    worst
+}
+
+fn as_known(known: Verdict, lines: &[Line]) -> Verdict {
+    // One that did not start shows nothing.
+    let seen = lines.iter().find_map(|line| Some(line.result.as_ref().ok()?.verdict));
+    match seen {
+        Some(seen) if seen == known => Verdict::Valid,
+        None | Some(Verdict::Unknown) => Verdict::Unknown,
+        Some(seen) => {
+            println!("the harness is wrong: this is {}, and was {}\n", word(known), word(seen));
+            Verdict::Invalid
+        }
+    }
+}
 
 /// One line of the table.
 pub struct Line {
@@ -192,4 +226,51 @@ pub fn summary(lines: &[Line]) -> String {
 /// The worst verdict; of nothing, unknown.
 pub fn worst(lines: &[Line]) -> Verdict {
     lines.iter().map(Line::verdict).max().unwrap_or(Verdict::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Mode;
+    use crate::run::Problem;
+    use std::path::PathBuf;
+
+    fn line(result: Result<Outcome, Failure>) -> Line {
+        let config = Config {
+            workload: &crate::workload::ROWS[0],
+            nemeses: Vec::new(),
+            nodes: 3,
+            seconds: 1,
+            seed: 1,
+            dir: PathBuf::new(),
+            mode: Mode::Loopback,
+            target: Target::Sentinel,
+            rate: 1.0,
+            concurrency: 1,
+            liveness: false,
+            env: Vec::new(),
+        };
+        Line { config, result }
+    }
+
+    fn ended(verdict: Verdict) -> Line {
+        let (findings, duration, dir, text) = Default::default();
+        line(Ok(Outcome { verdict, findings, operations: 1, duration, dir, text }))
+    }
+
+    #[test]
+    fn a_control_that_fares_otherwise_fails() {
+        use Verdict::{Invalid, Unknown, Valid};
+        for (known, seen, expected) in [
+            (Invalid, Invalid, Valid),
+            (Invalid, Valid, Invalid),
+            (Valid, Valid, Valid),
+            (Valid, Invalid, Invalid),
+            (Invalid, Unknown, Unknown),
+        ] {
+            assert_eq!(as_known(known, &[ended(seen)]), expected, "{seen:?} for {known:?}");
+        }
+        let did_not_start = line(Err(Failure::Cluster(Problem::new("redis-server", "no memory"))));
+        assert_eq!(as_known(Invalid, &[did_not_start]), Unknown);
+    }
 }

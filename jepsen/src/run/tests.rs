@@ -209,7 +209,9 @@ fn a_node_that_does_not_serve_is_told_after_a_while() {
 #[test]
 fn suites_and_mutants_ask_for_what_exists() {
     let mutants = super::mutants::MUTANTS.iter().map(|mutant| &mutant.job);
-    for job in super::suite::SMOKE.iter().chain(super::suite::FULL).chain(mutants) {
+    let controls = super::suite::CONTROLS.iter().map(|(_, job, _)| job);
+    let suites = super::suite::SMOKE.iter().chain(super::suite::FULL);
+    for job in suites.chain(mutants).chain(controls) {
         assert!(Row::named(job.workload).is_some(), "{}", job.workload);
         for nemesis in job.nemeses {
             assert!(crate::nemesis::names().contains(nemesis), "{nemesis}");
