@@ -41,6 +41,7 @@ pub mod trace;
 pub mod wal;
 
 pub use sampler::{Role, Sample};
+pub use tool::lacks_root;
 
 use crate::client::IMPOSSIBLE;
 use guard::Guard;

@@ -36,9 +36,7 @@ pub fn lacks() -> Vec<String> {
     if !Path::new("/dev/loop-control").exists() {
         lacks.push("loop devices".to_owned());
     }
-    if !rustix::process::geteuid().is_root() {
-        lacks.push("root".to_owned());
-    }
+    lacks.extend(tool::lacks_root().map(str::to_owned));
     lacks
 }
 

@@ -37,10 +37,7 @@ pub struct Switch {
 
 /// What this machine lacks.
 pub fn lacks() -> Vec<String> {
-    let mut lacks = Vec::new();
-    if !rustix::process::geteuid().is_root() {
-        lacks.push("root".to_owned());
-    }
+    let mut lacks: Vec<String> = tool::lacks_root().map(str::to_owned).into_iter().collect();
     let programs = ["ip", "nft", "tc"].into_iter().filter(|program| !tool::has(program));
     lacks.extend(programs.map(|program| format!("the program {program}")));
     if !std::path::Path::new("/proc/self/ns/net").exists() {

@@ -20,6 +20,23 @@ pub fn has(program: &str) -> bool {
     PATH.split(':').any(|dir| std::path::Path::new(dir).join(program).exists())
 }
 
+/// What this process lacks of root's rights. Root of a container has them not all: without the one to
+/// administer the system there are neither namespaces nor mounts.
+pub fn lacks_root() -> Option<&'static str> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("root");
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    (!administers(&status)).then_some("the capability CAP_SYS_ADMIN")
+}
+
+fn administers(status: &str) -> bool {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    effective.is_some_and(|capabilities| capabilities & CAP_SYS_ADMIN != 0)
+}
+
 /// Runs a line of words, such as `ip netns add x`; gives what it prints.
 pub fn run(line: &str) -> Result<String, Problem> {
     let mut words = line.split_whitespace();
@@ -54,4 +71,17 @@ pub fn feed(mut command: Command, input: &str) -> Result<(), Problem> {
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_of_a_container_is_not_enough() {
+        // The capabilities of all, and those that Docker leaves.
+        assert!(administers("Name:\tx\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n"));
+        assert!(!administers("CapPrm:\t000001ffffffffff\nCapEff:\t00000000a80425fb\n"));
+        assert!(!administers(""));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::check::coverage;
 use crate::client::seat::Service;
-use crate::cluster::{Mode, Options, Sample, Target};
+use crate::cluster::{Mode, Options, Sample, Target, lacks_root};
 use crate::nemesis::{self, Plan};
 use crate::workload::Row;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,9 +92,8 @@ impl Config {
         if let Err(why) = alone.plan() {
             return Some(why);
         }
-        let root = rustix::process::geteuid().is_root();
-        if nemesis::requires(&alone.nemeses).root && !root {
-            return Some("needs root".to_owned());
+        if let Some(lacking) = lacks_root().filter(|_| nemesis::requires(&alone.nemeses).root) {
+            return Some(format!("needs {lacking}"));
         }
         let lacking = alone.options().lacks();
         (!lacking.is_empty()).then(|| format!("this machine lacks {}", lacking.join(", ")))
