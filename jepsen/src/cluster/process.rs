@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -22,10 +23,10 @@ pub struct Process {
 
 impl Process {
     /// Starts it. What it says is appended to `log`; it carries `mark`, and its standard input
-    /// ends with the harness.
+    /// ends with the harness. What interrupts the harness from a terminal does not interrupt it.
     pub fn spawn(command: &mut Command, log: &Path, mark: &str) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
-        command.env(MARK, mark).stdin(Stdio::piped());
+        command.env(MARK, mark).stdin(Stdio::piped()).process_group(0);
         let child = command.stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()?;
         Ok(Self { child, log })
     }
@@ -88,5 +89,41 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use rustix::process::getpgid;
+
+    fn shell(script: &str, dir: &Path) -> Process {
+        let mut command = Command::new("sh");
+        Process::spawn(command.args(["-c", script]), &dir.join("log"), "jp-0-0").unwrap()
+    }
+
+    #[test]
+    fn it_has_a_process_group_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let process = shell("sleep 60", dir.path());
+        let pid = Pid::from_child(&process.child);
+        assert_eq!(getpgid(Some(pid)).unwrap(), pid);
+        assert_ne!(getpgid(None).unwrap(), pid);
+    }
+
+    #[test]
+    fn the_log_tells_what_was_said_while_it_ended_as_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = || std::fs::read_to_string(dir.path().join("log")).unwrap();
+        let script = "trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.05; done";
+        let mut process = shell(script, dir.path());
+        while log().is_empty() {
+            std::thread::sleep(TICK);
+        }
+        assert!(process.terminate(Duration::from_secs(30)));
+        drop(shell("echo again; sleep 60", dir.path()));
+        let expected = format!("up\n{STOPPING}\nbye\n{STOPPED}\n");
+        assert!(log().starts_with(&expected), "{}", log());
     }
 }
