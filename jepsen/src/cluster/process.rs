@@ -74,7 +74,8 @@ impl Process {
 
     fn note(&mut self, line: &str) {
         // Without it the process's own words on its end are a finding, which is the safe side.
-        let _ = writeln!(self.log, "{line}");
+        // In one write: the process writes to the same file.
+        let _ = self.log.write_all(format!("{line}\n").as_bytes());
     }
 
     fn wait(&mut self, limit: Duration) -> bool {
