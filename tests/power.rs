@@ -206,6 +206,8 @@ fn fill_and_make_room(settings: &[&str]) {
     }
     node.kill();
     std::fs::remove_file(filler).unwrap();
+    // Only then ext4 gives back what the file held.
+    std::fs::File::open(disk.path()).unwrap().sync_all().unwrap();
     node.restart();
     cluster.await_leader();
     let node = &cluster.nodes[0];

@@ -70,10 +70,13 @@ fn a_refusal_says_whether_it_passes_and_an_id_is_added_once() {
 #[test]
 fn connections_make_way_for_consensus_when_a_node_gets_company() {
     let mut cluster = Cluster::start_with(1, &["--set", "server.io_threads=1"]);
-    let mut client = cluster.nodes[0].client().unwrap();
     let moved = |cluster: &Cluster| cluster.nodes[0].number("connections_moved");
+    cluster.wait_for("local reads", |c| c.nodes[0].number("reads_are_local") == 1);
+    let mut client = cluster.nodes[0].client().unwrap();
+    let before = moved(&cluster);
     assert_eq!(client.request(&["SET", "k", "1"]).unwrap(), Reply::OK);
-    assert!(moved(&cluster) >= 1);
+    // The next one that asks moves, too.
+    assert_eq!(moved(&cluster), before + 2);
     cluster.join(&[]);
     cluster.wait_for("two voters", |c| c.voters() == 2);
     // Every other connection is a fresh one, which has no reason to move any more.
