@@ -294,7 +294,8 @@ impl Metrics {
     }
 
     /// A client was answered with the error `text`. Kinds are told apart by the first word, as
-    /// in Redis; beyond so many kinds, new ones are counted together.
+    /// in Redis; beyond so many kinds, new ones are counted together. As counters never fall,
+    /// none is forgotten while the process runs.
     pub fn error(&self, text: &str) {
         const KINDS_MAX: usize = 128;
         const OTHER: &str = "other";

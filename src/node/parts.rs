@@ -40,7 +40,8 @@ pub(super) struct Parts {
     peers: Peers,
     service: ConsensusService<Keyspace>,
     listeners: parking_lot::Mutex<Vec<TcpListener>>,
-    /// Consensus and its network have threads of their own: no client delays a heartbeat.
+    /// Consensus and its network have threads of their own: no client delays a heartbeat that
+    /// somebody waits for. See [`crate::threads`].
     raft_runtime: Option<Runtime>,
     pub(super) threads: Threads,
 }

@@ -74,7 +74,7 @@ impl Snapshot {
     /// What was recorded after `before`, an earlier one of the same histogram.
     fn since(&self, before: &Snapshot) -> Snapshot {
         let counts = std::array::from_fn(|bucket| self.counts[bucket] - before.counts[bucket]);
-        Snapshot { counts, sum_ns: self.sum_ns - before.sum_ns }
+        Snapshot { counts, sum_ns: self.sum_ns.wrapping_sub(before.sum_ns) }
     }
 
     /// How many values.

@@ -47,8 +47,8 @@ enum Magnitude {
 const ZERO: Magnitude = Magnitude::Finite { mantissa: 0, exponent: 0 };
 
 impl LongDouble {
-    /// Reads decimal text, hexadecimal text as C writes it (`0x1.8p3`), `inf` or `infinity`. `None` if it is no number, or too large or too
-    /// small to be one.
+    /// Reads decimal text, hexadecimal text as C writes it (`0x1.8p3`), `inf` or `infinity`. `None`
+    /// if it is no number, or too large or too small to be one.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() >= TEXT_BYTES_MAX {
             return None;
