@@ -63,7 +63,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "forward-without-dedup",
         "a forwarded write that is sent again is applied again",
-        job("counter", &["kill", "pause", "partition"], 3, 60),
+        job("counter", &["delay", "failover"], 3, 60),
     ),
     mutant(
         "wrong-error-class",
