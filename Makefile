@@ -21,8 +21,11 @@ CARGO_FLAGS := --workspace --locked --release
 RELEASE := $(CARGO_TARGET_DIR)/release
 # A build with known bugs, kept apart from the one that people use.
 MUTANTS := $(CACHE)/mutants/talus
+# Reports of every run but the smoke suite's, of which the last are kept.
 JEPSEN_OUT ?= $(CACHE)/jepsen
-SMOKE := $(RELEASE)/talus-jepsen suite smoke --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/smoke
+NOW := $(shell date +%Y%m%dT%H%M%S)
+SMOKE := rm -rf $(JEPSEN_OUT)/smoke && \
+  $(RELEASE)/talus-jepsen suite smoke --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/smoke
 ARGS ?=
 
 .PHONY: run build test lint doc jepsen jepsen-full jepsen-mutants simulate bench fix
@@ -56,13 +59,13 @@ jepsen: build setup-jepsen
 	$(SMOKE) $(ARGS)
 
 jepsen-full: build setup-jepsen-full
-	$(RELEASE)/talus-jepsen suite full --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/full $(ARGS)
+	$(RELEASE)/talus-jepsen suite full --talus $(RELEASE)/talus --out $(JEPSEN_OUT)/full-$(NOW) $(ARGS)
 
 jepsen-mutants: build setup-jepsen-full
 	cargo build $(CARGO_FLAGS) --bins --features mutants
 	@mkdir -p $(dir $(MUTANTS)) && mv $(RELEASE)/talus $(MUTANTS)
 	cargo build $(CARGO_FLAGS) --bins
-	$(RELEASE)/talus-jepsen mutants --talus $(MUTANTS) --out $(JEPSEN_OUT)/mutants $(ARGS)
+	$(RELEASE)/talus-jepsen mutants --talus $(MUTANTS) --out $(JEPSEN_OUT)/mutants-$(NOW) $(ARGS)
 
 bench: setup-bench
 	cargo build $(CARGO_FLAGS) --bins --example load
