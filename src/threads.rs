@@ -1,9 +1,9 @@
 //! On which threads clients are served.
 //!
 //! Consensus has a thread of its own, so that no slow command delays a heartbeat. A node that votes
-//! alone owes nobody a heartbeat, and there to hand each write over and back costs more than the
-//! write itself (`benches/RESULTS.md`). So if its clients have one thread, they are served on that
-//! of consensus, until the node has others to agree with.
+//! alone owes nobody a heartbeat, and there to hand each write over and back costs about an eighth
+//! of its CPU time (`benches/RESULTS.md`). So if its clients have one thread, they are served on
+//! that of consensus, until the node has others to agree with.
 
 use raft::Consensus;
 use tokio::runtime::Handle;
