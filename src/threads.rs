@@ -38,6 +38,11 @@ impl Threads {
         if lone && shard.reads_are_local() { Place::Consensus } else { Place::Clients }
     }
 
+    /// The threads where clients that use this shard are best served now.
+    pub fn home(&self, shard: &Consensus<Keyspace>) -> &Handle {
+        self.at(self.place(shard))
+    }
+
     /// The threads of a place.
     pub fn at(&self, place: Place) -> &Handle {
         match place {

@@ -157,7 +157,7 @@ impl Router {
 impl Inner {
     /// Where work for clients is done now.
     fn home(&self) -> &Handle {
-        self.context.threads.at(self.context.threads.place(&self.consensus))
+        self.context.threads.home(&self.consensus)
     }
 
     /// Sends what can be sent.

@@ -148,7 +148,7 @@ impl Packer {
     }
 
     fn home(&self) -> &Handle {
-        self.inner.threads.at(self.inner.threads.place(&self.inner.consensus))
+        self.inner.threads.home(&self.inner.consensus)
     }
 
     /// Takes an encoded batch that waits `since` then; `done` hears what becomes of it.
