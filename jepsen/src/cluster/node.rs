@@ -174,6 +174,13 @@ impl Node {
         Ok(())
     }
 
+    /// Its data are gone, and others still count on them.
+    pub fn lose_data(&mut self) -> Result<(), Problem> {
+        self.wipe()?;
+        self.damaged = true;
+        Ok(())
+    }
+
     /// The data directory of the server.
     pub fn data(&self) -> PathBuf {
         self.store.path().join("data")

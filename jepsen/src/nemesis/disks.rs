@@ -1,5 +1,6 @@
 //! Faults of disks.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -111,7 +112,41 @@ fn within_minority(cluster: &Cluster, nodes: &[u32]) -> Outcome {
     let is_lost = |node: u32| cluster.node(node).is_ok_and(|node| node.damaged);
     let lost = (1..=cluster.nodes()).filter(|node| nodes.contains(node) || is_lost(*node)).count();
     if lost > (cluster.nodes() as usize - 1) / 2 {
-        return Err(Problem::new("torn-tail", "with those damaged before they are a majority"));
+        return Err(Problem::new("damage", "with those damaged before they are a majority"));
+    }
+    // Of those that begin anew some may have to wait for their votes.
+    if cluster.members()?.iter().filter(|member| member.votes()).count() < cluster.nodes() as usize
+    {
+        return Err(Problem::new("damage", "not every node has a vote"));
+    }
+    Ok(())
+}
+
+/// They are started at once, as by somebody who put in another disk.
+pub(super) fn wipe<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
+    let nodes = resolve(cluster, who)?;
+    within_minority(cluster, &nodes)?;
+    let mut ids = BTreeMap::new();
+    let wiped = each(&nodes, |node| {
+        ids.insert(node, cluster.member(node)?.id);
+        cluster.node(node)?.lose_data()?;
+        cluster.launch(node)
+    })?;
+    Ok(Effect::of("wipe", &wiped.clone(), move || {
+        all(&wiped, |node| expect_stranger(cluster, node, ids.get(&node)))
+    }))
+}
+
+/// It must not be taken for who it was, whose votes and entries it has forgotten; it begins anew.
+fn expect_stranger(cluster: &Cluster, number: u32, id: Option<&u64>) -> Outcome {
+    // Another fault may have let it begin anew.
+    if cluster.node(number)?.damaged {
+        let is_ready = cluster.wait_ready(&[number], Instant::now()).is_ok();
+        if is_ready && Some(&cluster.member(number)?.id) == id {
+            let what = "is ready as the member it was before its data were lost";
+            return Err(Problem::impossible(format!("node {number} {what}")));
+        }
+        cluster.readmit(number)?;
     }
     Ok(())
 }

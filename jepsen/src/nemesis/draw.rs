@@ -78,6 +78,7 @@ impl Scope {
             }
             "disk-full" => Fault::DiskFull(self.who(rng)),
             "torn-tail" => self.torn_tail(rng),
+            "wipe" => Fault::Wipe(self.losers(rng)),
             "member" => Fault::Member(self.churn(rng)),
             "transfer" => {
                 Fault::Transfer { every_ms: pick(&[100, 300, 1000], rng), seed: rng.random() }
@@ -149,18 +150,22 @@ impl Scope {
         Partition::Flapping { nodes, period_ms: pick(&[100, 300, 1000], rng) }
     }
 
-    /// A bit may turn over at a minority: what a majority acknowledged must be whole somewhere.
+    /// A bit may turn over only where data may be lost.
     fn torn_tail(&mut self, rng: &mut ChaCha8Rng) -> Fault {
-        let flips = self.minority() > 0 && rng.random();
-        let (who, damage) = match flips {
-            true if !self.liveness => {
-                let count = rng.random_range(1..=self.minority());
-                (Who::Nodes(self.some(count, rng)), Damage::Flipped)
-            }
-            true => (self.who(rng), Damage::Flipped),
+        let (who, damage) = match self.minority() > 0 && rng.random() {
+            true => (self.losers(rng), Damage::Flipped),
             false => (self.who(rng), Damage::Torn),
         };
         Fault::TornTail { who, damage, seed: rng.random() }
+    }
+
+    /// A minority, whatever the budget: what a majority acknowledged must be whole somewhere.
+    fn losers(&mut self, rng: &mut ChaCha8Rng) -> Who {
+        if self.liveness {
+            return self.who(rng);
+        }
+        let count = rng.random_range(1..=self.minority());
+        Who::Nodes(self.some(count, rng))
     }
 
     fn churn(&self, rng: &mut ChaCha8Rng) -> Churn {

@@ -155,6 +155,8 @@ pub enum Fault {
         /// What decides which bytes.
         seed: u64,
     },
+    /// Their data are gone, and they are started on what is left, which is nothing.
+    Wipe(Who),
     /// Members change.
     Member(Churn),
     /// The leader is told to make way for another all the time.
@@ -169,7 +171,7 @@ pub enum Fault {
 }
 
 /// Names of all faults, as events and command lines have them.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 19] = [
     "partition",
     "kill",
     "failover",
@@ -185,6 +187,7 @@ pub const NAMES: [&str; 18] = [
     "slow-fsync",
     "disk-full",
     "torn-tail",
+    "wipe",
     "member",
     "transfer",
     "snapshot",
@@ -209,6 +212,7 @@ impl Fault {
             Self::SlowFsync { .. } => "slow-fsync",
             Self::DiskFull(_) => "disk-full",
             Self::TornTail { .. } => "torn-tail",
+            Self::Wipe(_) => "wipe",
             Self::Member(_) => "member",
             Self::Transfer { .. } => "transfer",
             Self::Snapshot(_) => "snapshot",
@@ -234,6 +238,7 @@ impl Fault {
             | Self::FsyncError(who)
             | Self::SlowFsync { who, .. }
             | Self::DiskFull(who)
+            | Self::Wipe(who)
             | Self::TornTail { who, .. } => Some(who.clone()),
             Self::Partition(Partition::Flapping { nodes, .. }) => Some(Who::Nodes(nodes.clone())),
             Self::Snapshot(Snapshots::Installed(on) | Snapshots::Interrupted(on)) => node(on),

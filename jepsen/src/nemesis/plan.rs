@@ -60,6 +60,9 @@ impl Plan {
         if liveness && nodes < 3 && !wanted.is_empty() {
             return Err(format!("of {nodes} nodes none can be broken so that a majority is whole"));
         }
+        if nodes < 3 && wanted.contains(&"wipe") {
+            return Err(format!("of {nodes} nodes none can lose its data so that they are whole"));
+        }
         let mut planner = Planner {
             rng: ChaCha8Rng::seed_from_u64(seed),
             deck: Vec::new(),

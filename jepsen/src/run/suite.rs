@@ -83,6 +83,7 @@ pub const FULL: &[Job] = &[
     job("ttl", &["pause", "transfer"], 3, 45),
     job("verify", &["kill", "snapshot"], 3, 60),
     job("verify", &["clock", "partition"], 5, 60),
+    job("set", &["wipe", "kill"], 3, 45),
 ];
 
 /// Systems of which it is known how they fare, and which checker finds fault with them: a harness
