@@ -27,6 +27,11 @@ mutants! {
     NoReadBarrier = "no-read-barrier",
     /// Whoever leads, or believes so, answers reads without asking anybody.
     LongLease = "long-lease",
+    /// Who has just been elected answers reads from what it has applied, which may be less than what
+    /// the leader before it had acknowledged.
+    NoTermGate = "no-term-gate",
+    /// A node that has lost its data and joins again is taken for the voter it was.
+    WipedNodeKeepsItsId = "wiped-node-keeps-its-id",
     /// An entry of the log counts even if its checksum does not fit.
     TornTailKept = "torn-tail-kept",
     /// A vote is kept in memory only.
@@ -45,6 +50,8 @@ mutants! {
     WrongErrorClass = "wrong-error-class",
     /// What the last entry of a snapshot wrote is not in it.
     SnapshotWithoutLastEntry = "snapshot-without-last-entry",
+    /// No key in a snapshot expires.
+    SnapshotWithoutDeadlines = "snapshot-without-deadlines",
     /// Each node decides by its own clock whether a key has expired.
     LocalClockExpiry = "local-clock-expiry",
 }

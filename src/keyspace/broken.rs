@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proto::log::v1::{Batch, Entry};
 use raft::Mutant;
 use resp::Reply;
-use storage::{Header, Store};
+use storage::{Header, Store, Txn};
 
 use super::{BatchOutcome, fault};
 
@@ -34,21 +34,43 @@ pub fn skipped(batch: &Batch) -> BatchOutcome {
     BatchOutcome::Applied(vec![Reply::OK; batch.items.len()])
 }
 
-/// What was written last is not in a snapshot that was installed.
+/// What is lost of a snapshot that was installed.
 ///
 /// # Errors
 /// When the store fails.
-pub fn lose_newest_key(store: &Store) -> io::Result<()> {
-    let mut newest = (0, Bytes::new());
-    let look = |key: &[u8], header: &Header| {
-        if header.version >= newest.0 {
-            newest = (header.version, Bytes::copy_from_slice(key));
-        }
+pub fn spoil(store: &Store) -> io::Result<()> {
+    if Mutant::SnapshotWithoutLastEntry.is_on() {
+        let newest = keys(store)?.into_iter().max_by_key(|(_, header)| header.version);
+        change(store, newest, |txn, key| txn.delete(key))?;
+    }
+    if Mutant::SnapshotWithoutDeadlines.is_on() {
+        let mortal = keys(store)?.into_iter().filter(|(_, header)| header.deadline.is_some());
+        change(store, mortal, |txn, key| txn.set_deadline(key, None))?;
+    }
+    Ok(())
+}
+
+type Key = (Bytes, Header);
+
+fn keys(store: &Store) -> io::Result<Vec<Key>> {
+    let mut keys = Vec::new();
+    let keep = |key: &[u8], header: &Header| {
+        keys.push((Bytes::copy_from_slice(key), *header));
         ControlFlow::Continue(())
     };
-    store.view(0, 0).for_each_key(look).map_err(fault)?;
+    store.view(0, 0).for_each_key(keep).map_err(fault)?;
+    Ok(keys)
+}
+
+fn change(
+    store: &Store,
+    keys: impl IntoIterator<Item = Key>,
+    deed: impl Fn(&mut Txn<'_>, &[u8]) -> Result<bool, storage::Error>,
+) -> io::Result<()> {
     let mut txn = store.begin();
-    txn.delete(&newest.1).map_err(fault)?;
+    for (key, _) in keys {
+        deed(&mut txn, &key).map_err(fault)?;
+    }
     let applied = store.applied().unwrap_or_default();
     store.commit(txn, applied).map(drop).map_err(fault)
 }

@@ -330,9 +330,7 @@ impl StateMachine for Keyspace {
 
     fn install(&mut self, dir: &Path) -> io::Result<()> {
         let (store, old) = self.home.switch_to(dir)?;
-        if Mutant::SnapshotWithoutLastEntry.is_on() {
-            broken::lose_newest_key(&store)?;
-        }
+        broken::spoil(&store)?;
         self.sessions = Sessions::load(&store)?;
         self.current.store(store);
         // Readers may hold the old store a moment longer; its files stay until they close them.

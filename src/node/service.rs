@@ -10,7 +10,7 @@ use proto::node::v1::{
     AdminReply, AdminRequest, ForwardRequest, JoinReply, JoinRequest, NodeInfo, StatusReply,
     StatusRequest,
 };
-use raft::{MembershipError, Node, NodeId};
+use raft::{MembershipError, Mutant, Node, NodeId};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::backend;
@@ -99,7 +99,10 @@ fn answer(status: u32, body: &impl serde::Serialize) -> AdminReply {
 async fn admit(replica: &Replica, id: NodeId, node: Node) -> Result<NodeId, MembershipError> {
     let consensus = &replica.consensus;
     match id {
-        0 => consensus.allocate_node_id().await,
+        0 => match known_at(replica, &node) {
+            Some(known) if Mutant::WipedNodeKeepsItsId.is_on() => Ok(known),
+            _ => consensus.allocate_node_id().await,
+        },
         id => consensus.add_learner(id, node).await.map(|()| id),
     }
 }
@@ -113,6 +116,12 @@ fn passes(error: &MembershipError) -> bool {
 
 fn refuse(reason: &str, retry: bool) -> JoinReply {
     JoinReply { refused: reason.to_owned(), retry, ..JoinReply::default() }
+}
+
+/// The member that is at the address of a node.
+fn known_at(replica: &Replica, node: &Node) -> Option<NodeId> {
+    let members = replica.consensus.status().members;
+    members.into_iter().find(|(_, member)| member.rpc == node.rpc).map(|(id, _)| id)
 }
 
 /// How long the leader may take over a change of membership.

@@ -75,6 +75,21 @@ pub const MUTANTS: &[Mutant] = &[
         "a snapshot lacks the entry it claims to end with",
         job("set", &["snapshot", "kill"], 3, 40),
     ),
+    mutant(
+        "snapshot-without-deadlines",
+        "no key of a snapshot expires",
+        job("ttl", &["snapshot"], 3, 40),
+    ),
+    mutant(
+        "no-term-gate",
+        "who has just been elected reads what it has applied",
+        job("register", &["delay", "failover"], 3, 60),
+    ),
+    mutant(
+        "wiped-node-keeps-its-id",
+        "a node that lost its data is taken for the voter it was",
+        job("set", &["wipe", "kill"], 3, 40),
+    ),
     mutant("local-clock-expiry", "each node's clock decides expiry", job("ttl", &["clock"], 3, 40)),
     mutant("skip-one-apply", "a follower skips an entry now and then", job("verify", &[], 3, 30)),
     mutant("watch-ignored", "EXEC does not check what was watched", job("bank", &[], 3, 20)),
