@@ -261,8 +261,11 @@ impl Cluster {
         self.sampler.as_ref().map_or_else(Vec::new, |sampler| sampler.samples(began))
     }
 
-    /// What each node has said, over all its starts.
+    /// What each node has said, over all its starts, and how those ended that have.
     pub fn logs(&self) -> Vec<(u32, String)> {
+        (1..=self.shared.places()).filter_map(|node| self.node(node).ok()).for_each(|mut node| {
+            node.runs();
+        });
         let read = |node| std::fs::read(self.shared.log(node)).ok().map(|log| (node, log));
         let logs = (1..=self.shared.places()).filter_map(read);
         logs.map(|(node, log)| (node, String::from_utf8_lossy(&log).into_owned())).collect()

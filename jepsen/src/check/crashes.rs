@@ -6,6 +6,8 @@
 //! while it ends because the harness has asked it to; the harness notes in the log when that is.
 //!
 //! * `crashed`: a panic, an abort, a failed assertion or memory fault.
+//! * `ended`: a process that ended unasked, or in bad order when it was asked; the harness notes how in
+//!   the log. What a signal, the kernel or C++ ends says nothing itself.
 //! * `error`: a line of level ERROR.
 
 use super::{Case, Finding};
@@ -25,6 +27,8 @@ const CRASHES: &[&str] = &[
     "bug report start",
 ];
 
+/// How a line of a log begins that tells how a process ended which nobody killed.
+pub const ENDED: &str = "jepsen: ended by itself: ";
 /// The line of a log before the node is asked to end.
 pub const STOPPING: &str = "jepsen: asked to end";
 /// The line of a log when such a node has ended.
@@ -77,6 +81,9 @@ pub fn check(logs: &[(u32, String)], excuses: &Excuses) -> Finding {
 }
 
 fn complaint(line: &str) -> Option<&'static str> {
+    if line.starts_with(ENDED) {
+        return Some("ended");
+    }
     let small = line.to_ascii_lowercase();
     if CRASHES.iter().any(|crash| small.contains(crash)) {
         return Some("crashed");

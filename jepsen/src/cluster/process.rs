@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::guard::MARK;
-use crate::check::crashes::{STOPPED, STOPPING};
+use crate::check::crashes::{ENDED, STOPPED, STOPPING};
 
 const TICK: Duration = Duration::from_millis(10);
 
-/// A process. Dropping it kills it.
+/// A process. Dropping it kills it. Its log tells how it ended, unless it was killed.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     log: File,
+    /// How it ended is told, or nobody asks.
+    told: bool,
 }
 
 impl Process {
@@ -28,7 +30,7 @@ impl Process {
         let log = File::options().create(true).append(true).open(log)?;
         command.env(MARK, mark).stdin(Stdio::piped()).process_group(0);
         let child = command.stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()?;
-        Ok(Self { child, log })
+        Ok(Self { child, log, told: false })
     }
 
     /// Its number.
@@ -38,7 +40,11 @@ impl Process {
 
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        let status = self.child.try_wait().ok().flatten()?;
+        if !std::mem::replace(&mut self.told, true) {
+            self.note(&format!("{ENDED}{status}"));
+        }
+        Some(status)
     }
 
     /// Whether it is still there, be it stopped.
@@ -56,6 +62,7 @@ impl Process {
 
     /// kill -9, and waits until it is gone.
     pub fn kill(&mut self) {
+        self.told = self.runs() || self.told;
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -78,12 +85,17 @@ impl Process {
         let _ = self.log.write_all(format!("{line}\n").as_bytes());
     }
 
+    /// Whoever was asked to end need not tell that it has, only that it could not in good order.
     fn wait(&mut self, limit: Duration) -> bool {
         let begun = Instant::now();
-        while self.runs() && begun.elapsed() < limit {
+        while begun.elapsed() < limit {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                self.told |= status.success();
+                return self.ended().is_some();
+            }
             std::thread::sleep(TICK);
         }
-        !self.runs()
+        false
     }
 }
 
@@ -111,6 +123,31 @@ mod tests {
         let pid = Pid::from_child(&process.child);
         assert_eq!(getpgid(Some(pid)).unwrap(), pid);
         assert_ne!(getpgid(None).unwrap(), pid);
+    }
+
+    #[test]
+    fn the_log_tells_how_it_ended_unless_it_was_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = Duration::from_secs(30);
+        for script in ["kill -ABRT $$", "exit 0"] {
+            let mut process = shell(script, dir.path());
+            while process.runs() {
+                std::thread::sleep(TICK);
+            }
+        }
+        shell("sleep 60", dir.path()).kill();
+        let mut process =
+            shell("trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done", dir.path());
+        let log = || std::fs::read_to_string(dir.path().join("log")).unwrap();
+        while !log().ends_with("up\n") {
+            std::thread::sleep(TICK);
+        }
+        assert!(process.terminate(long));
+        let told = log();
+        let told: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix(ENDED)).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].starts_with("signal: 6"), "{told:?}");
+        assert_eq!(told[1..], ["exit status: 0", "exit status: 3"]);
     }
 
     #[test]

@@ -17,13 +17,22 @@ const BY_FAULT: &[(&str, &[&str])] = &[
         &[
             "this node was removed from its cluster",
             "the second step error: has to forward request",
+            // It could not join in time.
+            REFUSED,
         ],
     ),
     // Consensus stops with the disk, and others ask it until the process has ended.
-    ("power", &["Input/output error", STOPPED]),
-    ("fsync-error", &["Input/output error", STOPPED]),
-    ("disk-full", &["No space left on device", STOPPED]),
+    ("power", &["Input/output error", STOPPED, ABORTED, REFUSED]),
+    ("fsync-error", &["Input/output error", STOPPED, ABORTED, REFUSED]),
+    ("disk-full", &["No space left on device", STOPPED, ABORTED, REFUSED]),
+    ("torn-tail", &[REFUSED]),
+    ("wipe", &[REFUSED]),
 ];
+
+/// The end of a node whose disk failed.
+const ABORTED: &str = "ended by itself: signal: 6";
+/// The end of a node that does not start.
+const REFUSED: &str = "ended by itself: exit status: 1";
 
 /// What excuses an error in a run with these faults.
 pub fn of(faults: &[String]) -> Excuses {

@@ -78,12 +78,12 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "snapshot-without-deadlines",
         "no key of a snapshot expires",
-        job("ttl", &["snapshot"], 3, 40),
+        job("verify", &["snapshot"], 3, 40),
     ),
     mutant(
         "no-term-gate",
         "who has just been elected reads what it has applied",
-        job("register", &["delay", "failover"], 3, 60),
+        job("register", &["slow-fsync", "failover"], 3, 60),
     ),
     mutant(
         "wiped-node-keeps-its-id",

@@ -70,6 +70,8 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "crashes-invalid-crashed-panic.log"
     "crashes-invalid-crashed-stack.log"
     "crashes-invalid-crashed-while-it-ended.log"
+    "crashes-invalid-ended-by-a-signal.log"
+    "crashes-invalid-ended-in-bad-order.log"
     "crashes-invalid-error-after-it-had-ended.log"
     "crashes-invalid-error-level.log"
     "crashes-invalid-error-stopped-unasked.log"
