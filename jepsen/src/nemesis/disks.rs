@@ -10,6 +10,7 @@ use rand::rngs::ChaCha8Rng;
 use super::ballast;
 use super::effect::{Effect, Outcome, all, each, resolve};
 use super::fault::{Damage, Who};
+use crate::cluster::http::Request;
 use crate::cluster::trace::Sync;
 use crate::cluster::{Cluster, Problem, disk, wal};
 
@@ -139,14 +140,18 @@ pub(super) fn wipe<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
 
 /// It must not be taken for who it was, whose votes and entries it has forgotten; it begins anew.
 fn expect_stranger(cluster: &Cluster, number: u32, id: Option<&u64>) -> Outcome {
+    let view = cluster.ask(number, "/v1/cluster", &Request::Get);
+    if view.is_ok_and(|view| view["node"].as_u64() == id.copied()) {
+        let what = "is the member that it was before its data were lost";
+        return Err(Problem::impossible(format!("node {number} {what}")));
+    }
+    let begun = Instant::now();
     // Another fault may have let it begin anew.
-    if cluster.node(number)?.damaged {
-        let is_ready = cluster.wait_ready(&[number], Instant::now()).is_ok();
-        if is_ready && Some(&cluster.member(number)?.id) == id {
-            let what = "is ready as the member it was before its data were lost";
-            return Err(Problem::impossible(format!("node {number} {what}")));
+    while cluster.node(number)?.damaged {
+        match cluster.readmit(number) {
+            Err(problem) if begun.elapsed() > REFUSE_MAX => return Err(problem),
+            _ => std::thread::sleep(Duration::from_millis(50)),
         }
-        cluster.readmit(number)?;
     }
     Ok(())
 }
