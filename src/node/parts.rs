@@ -22,8 +22,8 @@ use super::identity::{DataDir, Identity, Life};
 use super::join::{self, JoinError, Joiner};
 use crate::cli::Failure;
 use crate::config::{Config, Live};
-use crate::keyspace::{Home, Keyspace};
-use crate::router::{PackerLimits, Router, RouterContext, RouterLimits, wall_clock_ms};
+use crate::keyspace::{Current, Home, Keyspace};
+use crate::router::{LogClock, PackerLimits, Router, RouterContext, RouterLimits, wall_clock_ms};
 use crate::server::{Replica, Server};
 use crate::telemetry::Metrics;
 use crate::threads::Threads;
@@ -174,7 +174,7 @@ impl Parts {
         .map_err(|error| error.to_string())?;
         self.found(&life, &consensus).await?;
         self.service.register(consensus.clone());
-        let router = self.router(&life, &config, &consensus);
+        let router = self.router(&life, &config, &consensus, log_clock(&current));
         Ok(Replica::new(life, consensus, current, router, self.peers.clone(), wal))
     }
 
@@ -192,14 +192,20 @@ impl Parts {
         }
     }
 
-    fn router(&self, life: &Life, config: &Config, consensus: &Consensus<Keyspace>) -> Router {
+    fn router(
+        &self,
+        life: &Life,
+        config: &Config,
+        consensus: &Consensus<Keyspace>,
+        clock: LogClock,
+    ) -> Router {
         let context = RouterContext {
             cluster: Bytes::copy_from_slice(&life.identity.cluster().0),
             shard: SHARD,
             node: life.identity.node,
             incarnation: life.identity.incarnation,
             threads: self.threads.clone(),
-            clock: Arc::new(wall_clock_ms),
+            clock,
         };
         let waiting_bytes_max = config.limits.pending_bytes_max.0 as usize;
         let limits = RouterLimits {
@@ -391,6 +397,11 @@ fn store_options(config: &Config) -> storage::Options {
         inline_bytes_max: storage.inline_bytes_max.0 as usize,
         ..storage::Options::default()
     }
+}
+
+fn log_clock(current: &Current) -> LogClock {
+    let current = Arc::clone(current);
+    LogClock::new(Arc::new(wall_clock_ms), Arc::new(move || current.load().log_time()))
 }
 
 fn raft_options(config: &Config) -> raft::Options {

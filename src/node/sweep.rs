@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proto::log::v1::{Item, Request};
 
-use crate::router::wall_clock_ms;
 use crate::server::{Replica, Server};
 
 /// Sweeps for as long as the node runs.
@@ -26,7 +25,7 @@ fn has_due(replica: &Replica) -> bool {
     }
     let next = replica.current.load().next_deadline();
     let next = next.unwrap_or_else(|fault| super::fatal(&fault));
-    next.is_some_and(|deadline| deadline <= wall_clock_ms())
+    next.is_some_and(|deadline| deadline <= replica.router.now_ms())
 }
 
 async fn sweep(replica: &Replica, keys_max: u32) {

@@ -13,6 +13,7 @@
 //! * An answer is definite (`CLUSTERDOWN`) only if no send of the batch can have been proposed.
 //! * Everything that waits has a deadline, and the bytes that wait have a limit.
 
+mod clock;
 mod link;
 mod outbox;
 mod packer;
@@ -37,8 +38,9 @@ use link::Link;
 use outbox::{Outbox, Route, Verdict};
 use packer::Done;
 
+pub use clock::{Clock, LogClock, wall_clock_ms};
 pub use outbox::uncertain;
-pub use packer::{Clock, Hold, Packer, PackerLimits, wall_clock_ms};
+pub use packer::{Hold, Packer, PackerLimits};
 pub use service::{ForwardStream, serve as serve_forward};
 
 /// Limits of the writes that wait on this node.
@@ -67,8 +69,8 @@ pub struct RouterContext {
     pub incarnation: u64,
     /// Where its tasks run.
     pub threads: Threads,
-    /// The clock by which it proposes log time: [`wall_clock_ms`].
-    pub clock: Clock,
+    /// The clock by which it proposes log time.
+    pub clock: LogClock,
 }
 
 /// Carries the writes of this node's clients to the leader. A cheap handle.
@@ -105,7 +107,7 @@ impl Router {
             Arc::clone(&telemetry),
             packer_limits,
             context.threads.clone(),
-            Arc::clone(&context.clock),
+            context.clock.clone(),
         );
         let outbox = Outbox::new(context.node, context.incarnation, limits);
         let inner = Arc::new(Inner {
@@ -141,6 +143,12 @@ impl Router {
             // An error here leaves log time as it is, which is always a correct time.
             let _ = answer.await;
         }
+    }
+
+    /// The time that this node would give the log, in milliseconds since the Unix epoch: by it a key
+    /// is due.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.context.clock.now_ms()
     }
 
     /// Bytes of commands that wait or are unanswered.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::Inner;
+use super::clock::LogClock;
 use super::outbox::Verdict;
 use crate::keyspace::{BatchOutcome, ENTRY_VERSION, Keyspace, Outcome, encode_replies};
 use crate::telemetry::{Histogram, Metrics};
@@ -69,7 +70,7 @@ struct PackerInner {
     telemetry: Arc<Metrics>,
     limits: PackerLimits,
     threads: Threads,
-    clock: Clock,
+    clock: LogClock,
     state: Mutex<State>,
 }
 
@@ -140,7 +141,7 @@ impl Packer {
         telemetry: Arc<Metrics>,
         limits: PackerLimits,
         threads: Threads,
-        clock: Clock,
+        clock: LogClock,
     ) -> Self {
         let state = Mutex::new(State::default());
         let inner = PackerInner { consensus, telemetry, limits, threads, clock, state };
@@ -198,7 +199,7 @@ impl Packer {
                 return self.pump_after(early, state);
             }
             let stages = &self.inner.telemetry.write;
-            state.last_now_ms = state.last_now_ms.max((self.inner.clock)());
+            state.last_now_ms = state.last_now_ms.max(self.inner.clock.now_ms());
             let (entry, mut waiters) = state.pack(self.inner.limits.entry_bytes_max, &stages.queue);
             if Mutant::AckBeforeCommit.is_on() {
                 waiters = acknowledge_early(&entry, waiters, self.home());
@@ -301,15 +302,6 @@ impl State {
         }
         (entry.freeze(), waiters)
     }
-}
-
-/// Tells milliseconds since the Unix epoch.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// Milliseconds since the Unix epoch by this node's clock.
-#[expect(clippy::disallowed_methods, reason = "the one clock that proposes log time")]
-pub fn wall_clock_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
 impl Done {

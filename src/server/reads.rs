@@ -11,7 +11,6 @@ use storage::{Lookups, View};
 
 use super::{Replica, now};
 use crate::commands;
-use crate::router::wall_clock_ms;
 use crate::session::Query;
 use crate::telemetry::Metrics;
 
@@ -35,7 +34,7 @@ pub async fn run(
         queries.iter().all(|query| reply(query, &error));
         return;
     }
-    if let Some(late) = answer(replica, queries, wall_clock_ms(), telemetry, &mut reply) {
+    if let Some(late) = answer(replica, queries, replica.router.now_ms(), telemetry, &mut reply) {
         let rest = queries.get(late..).unwrap_or_default();
         match push_time(replica).await {
             Ok(()) => drop(answer(replica, rest, LOG_TIME, telemetry, &mut reply)),
@@ -63,7 +62,7 @@ async fn push_time(replica: &Replica) -> Result<(), ReplyError> {
 /// When there is no leader with a quorum.
 pub async fn versions(replica: &Replica, db: u32, keys: &[Bytes]) -> Result<Vec<u64>, ReplyError> {
     barrier(replica).await?;
-    let mut versions = look_up(replica, db, keys, wall_clock_ms());
+    let mut versions = look_up(replica, db, keys, replica.router.now_ms());
     if versions.is_none() {
         push_time(replica).await?;
         versions = look_up(replica, db, keys, LOG_TIME);

@@ -29,7 +29,8 @@ use rand::{RngExt, SeedableRng};
 use storage::Shared;
 use talus::keyspace::{Current, Home, Keyspace};
 use talus::router::{
-    self, ForwardStream, Packer, PackerLimits, Router, RouterContext, RouterLimits, wall_clock_ms,
+    self, ForwardStream, LogClock, Packer, PackerLimits, Router, RouterContext, RouterLimits,
+    wall_clock_ms,
 };
 use talus::telemetry::Metrics;
 use talus::threads::Threads;
@@ -285,7 +286,7 @@ impl Boot {
         // A snapshot may have survived without the record that the log before it is purged; such a
         // log is purged while consensus opens.
         self.common.laws.lock().survived(self.node, self.durable);
-        let router = self.router(runtime, &consensus, &peers);
+        let router = self.router(runtime, &consensus, &peers, Arc::clone(&current));
         self.serve(&consensus, &router, &peers);
         let (node, life, log) = (self.node, self.life, wal.id());
         Ok(Parts { node, life, consensus, router, current, log, flushed })
@@ -330,6 +331,7 @@ impl Boot {
         runtime: tokio::runtime::Handle,
         consensus: &Consensus<Keyspace>,
         peers: &Peers,
+        current: Current,
     ) -> Router {
         let skew_ms = Arc::clone(&self.skew_ms);
         let clock = move || wall_clock_ms().saturating_add_signed(skew_ms.load(Ordering::Relaxed));
@@ -339,7 +341,7 @@ impl Boot {
             node: self.node,
             incarnation: self.life,
             threads: Threads::new(runtime.clone(), runtime),
-            clock: Arc::new(clock),
+            clock: LogClock::new(Arc::new(clock), Arc::new(move || current.load().log_time())),
         };
         let telemetry = Arc::new(Metrics::new(talus::commands::names()));
         Router::start(context, consensus.clone(), peers.clone(), telemetry, LIMITS, PACKER)
