@@ -325,7 +325,13 @@ fn play_soak(args: &Soak, stop: &AtomicBool) -> Verdict {
 }
 
 fn play_mutants(args: &Mutants, stop: &AtomicBool) -> Verdict {
-    let trials = mutants::play(&args.common.config(), &args.only, args.seeds, stop);
+    let base = args.common.config();
+    let control = mutants::control(&base, stop);
+    if control != Verdict::Valid {
+        println!("the build without a bug is not valid: what is caught of it proves nothing");
+        return control;
+    }
+    let trials = mutants::play(&base, &args.only, args.seeds, stop);
     println!("{}", mutants::summary(&trials));
     if trials.iter().all(mutants::Trial::is_caught) { Verdict::Valid } else { Verdict::Invalid }
 }

@@ -74,8 +74,8 @@ fn remove_isolated(cluster: &Cluster, node: u32) -> Installed<'_> {
     let effect = Effect::of("remove-isolated", &[old], undo);
     Ok(effect.driven(move |until| {
         if cluster.remove(node, Some(old)).is_ok() {
-            let what = format!("node {old} removed node {node}");
-            return Err(Problem::new(what, "although it heard nobody"));
+            let what = format!("node {old} removed node {node} although it heard nobody");
+            return Err(Problem::impossible(what));
         }
         elected(cluster, old, until)?;
         cluster.remove(old, Some(leader(cluster)?))

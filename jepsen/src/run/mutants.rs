@@ -150,6 +150,15 @@ impl Trial {
     }
 }
 
+/// The same build without a bug: what is caught there is not one of these.
+const CONTROL: Job = job("append", &["kill", "partition"], 3, 30);
+
+/// Runs the control. Its verdict; anything but valid makes the mutants prove nothing.
+pub fn control(base: &Config, stop: &AtomicBool) -> Verdict {
+    let base = Config { dir: base.dir.join("control"), ..base.clone() };
+    suite::worst(&suite::play([suite::configure(&base, &CONTROL, 0)], stop))
+}
+
 /// Tries those whose id is in `only`, or all if it is empty, with so many seeds each.
 pub fn play(base: &Config, only: &[String], seeds: u64, stop: &AtomicBool) -> Vec<Trial> {
     let chosen =
