@@ -422,7 +422,7 @@ impl Shared {
                 disk::Store::ext4(image, &self.mark, number)
             }
         };
-        let node = Node::new(number, store?);
+        let node = Node::new(number, store?, self.log(number));
         if self.clock.is_some() {
             clock::create(&node.clock_file(self))?;
         }

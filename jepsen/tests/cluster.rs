@@ -9,7 +9,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use jepsen::cluster::{Cluster, Disk, Mode, Options, Role, Target, disk, guard, lacks};
+use jepsen::check::{Finding, Verdict, crashes};
+use jepsen::client::Client;
+use jepsen::cluster::{Cluster, Disk, Mode, Options, Role, Target, disk, guard, lacks, wal};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Set for the process that is killed: the mode of its cluster.
@@ -98,6 +102,35 @@ fn a_leader_whom_nobody_hears_is_replaced_in_namespaces() {
 #[test]
 fn a_leader_whom_nobody_hears_is_replaced_behind_proxies() {
     a_leader_whom_nobody_hears_is_replaced(Mode::Loopback);
+}
+
+/// What crashes are found in the logs after node 2 has begun anew, its log having been damaged with
+/// or without a word of the harness.
+fn of_a_damaged_log(said: bool) -> Option<Finding> {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(options(Mode::Loopback, dir.path())?).unwrap();
+    let mut client = Client::connect(cluster.redis(1)).unwrap();
+    (0..20).for_each(|key| drop(client.write(&["SET", &format!("key:{key}"), "1"]).unwrap()));
+    {
+        let mut node = cluster.node(2).unwrap();
+        node.kill();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        wal::newest(&node.data()).unwrap().flip(&mut rng).unwrap();
+        if said {
+            node.mark_damaged();
+        }
+    }
+    cluster.settle(Instant::now() + PATIENCE).unwrap();
+    Some(crashes::check(&cluster.logs(), &crashes::Excuses::default()))
+}
+
+#[test]
+fn a_node_that_refuses_a_log_which_nobody_damaged_is_found_out() {
+    let Some(finding) = of_a_damaged_log(false) else { return };
+    assert_eq!(finding.verdict, Verdict::Invalid, "{}", finding.summary);
+    assert!(finding.summary.contains("refused: node 2"), "{}", finding.summary);
+    let finding = of_a_damaged_log(true).unwrap();
+    assert_eq!(finding.verdict, Verdict::Valid, "{}", finding.summary);
 }
 
 /// What the tests below start and kill: a harness with a cluster, one node of which is stopped and

@@ -9,10 +9,16 @@
 //! * `ended`: a process that ended unasked, or in bad order when it was asked; the harness notes how in
 //!   the log. What a signal, the kernel or C++ ends says nothing itself.
 //! * `error`: a line of level ERROR.
+//! * `refused`: a node did not start on its own files. Whatever a kill or a power cut leaves of them,
+//!   and half a write at the end of the log too, is no reason; only damage to what was durable is,
+//!   from when the harness notes that it has done some until it notes that the node begins anew.
 
 use super::{Case, Finding};
 
+const BY_ITSELF: &str = "ended";
+const CRASHED: &str = "crashed";
 const ERROR: &str = "error";
+const REFUSED: &str = "refused";
 
 /// What a process writes that goes down unasked; compared without regard to case.
 const CRASHES: &[&str] = &[
@@ -29,10 +35,20 @@ const CRASHES: &[&str] = &[
 
 /// How a line of a log begins that tells how a process ended which nobody killed.
 pub const ENDED: &str = "jepsen: ended by itself: ";
+/// How one ends that does not start.
+pub const NOT_STARTED: &str = "exit status: 1";
+/// How the line begins in which a process says that it will not start on its files.
+const REFUSALS: &[&str] = &["error: the log in ", "error: the data in "];
+
 /// The line of a log before the node is asked to end.
 pub const STOPPING: &str = "jepsen: asked to end";
 /// The line of a log when such a node has ended.
 pub const STOPPED: &str = "jepsen: has ended";
+
+/// The line of a log when something of it that was durable was damaged.
+pub const DAMAGED: &str = "jepsen: what was durable of its log is damaged";
+/// The line of a log when what the node had was put aside.
+pub const ANEW: &str = "jepsen: begins anew";
 
 /// Texts of messages that were to be expected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,9 +60,33 @@ pub struct Excuses {
 }
 
 impl Excuses {
-    fn cover(&self, complaint: &str, text: &str, stopping: bool) -> bool {
+    fn cover(&self, complaint: &str, text: &str, state: State) -> bool {
         let has = |texts: &[&str]| texts.iter().any(|excuse| text.contains(excuse));
-        has(&self.always) || (stopping && complaint == ERROR && has(&self.stopping))
+        match complaint {
+            ERROR if state.stopping && has(&self.stopping) => true,
+            REFUSED if state.damaged => true,
+            BY_ITSELF if state.damaged && text.ends_with(NOT_STARTED) => true,
+            _ => has(&self.always),
+        }
+    }
+}
+
+/// What the harness has noted so far of what it did to a node.
+#[derive(Clone, Copy, Default)]
+struct State {
+    stopping: bool,
+    damaged: bool,
+}
+
+impl State {
+    fn hear(&mut self, line: &str) {
+        match line {
+            STOPPING => self.stopping = true,
+            STOPPED => self.stopping = false,
+            DAMAGED => self.damaged = true,
+            ANEW => self.damaged = false,
+            _ => {}
+        }
     }
 }
 
@@ -58,14 +98,14 @@ pub fn check(logs: &[(u32, String)], excuses: &Excuses) -> Finding {
         for (node, log) in logs {
             let log: Vec<&str> = log.lines().collect();
             lines += log.len();
-            let mut stopping = false;
+            let mut state = State::default();
             for (place, line) in log.iter().enumerate() {
-                stopping = (stopping || *line == STOPPING) && *line != STOPPED;
+                state.hear(line);
                 let Some(name) = complaint(line) else { continue };
                 // The message of a panic stands in the line after its place.
                 let message = log.get(place + 1).filter(|_| line.contains("panicked at"));
                 let text = message.map_or((*line).to_owned(), |next| format!("{line} {next}"));
-                match excuses.cover(name, &text, stopping) {
+                match excuses.cover(name, &text, state) {
                     true => tolerated += 1,
                     false => case.accuse(name, &[], describe(*node, place, &text)),
                 }
@@ -82,11 +122,14 @@ pub fn check(logs: &[(u32, String)], excuses: &Excuses) -> Finding {
 
 fn complaint(line: &str) -> Option<&'static str> {
     if line.starts_with(ENDED) {
-        return Some("ended");
+        return Some(BY_ITSELF);
     }
     let small = line.to_ascii_lowercase();
     if CRASHES.iter().any(|crash| small.contains(crash)) {
-        return Some("crashed");
+        return Some(CRASHED);
+    }
+    if REFUSALS.iter().any(|refusal| line.starts_with(refusal)) {
+        return Some(REFUSED);
     }
     let mut words = line.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
     words.any(|word| word == "ERROR").then_some(ERROR)

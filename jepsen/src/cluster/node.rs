@@ -11,10 +11,11 @@ use rustix::process::Signal;
 
 use super::disk::Store;
 use super::network::Network;
-use super::process::Process;
+use super::process::{self, Process};
 use super::target::Site;
 use super::trace::{Sync, Trace};
 use super::{Problem, Shared, clock, cpu};
+use crate::check::crashes;
 
 /// A node and its processes.
 #[derive(Debug)]
@@ -29,14 +30,16 @@ pub struct Node {
     /// Whether the first start of it is to come.
     fresh: bool,
     /// Whether what it acknowledged was damaged: it counts as lost until it begins anew.
-    pub damaged: bool,
+    damaged: bool,
+    /// Where what it says is kept, over all its starts.
+    log: PathBuf,
 }
 
 impl Node {
     /// A node that was never started.
-    pub fn new(number: u32, store: Store) -> Self {
+    pub fn new(number: u32, store: Store, log: PathBuf) -> Self {
         let (processes, trace, dark, fresh, damaged) = (Vec::new(), None, false, true, false);
-        Self { number, processes, store, trace, dark, fresh, damaged }
+        Self { number, processes, store, trace, dark, fresh, damaged, log }
     }
 
     /// Whether its first start is to come.
@@ -63,8 +66,7 @@ impl Node {
             if let Some(library) = &shared.clock {
                 clock::fake(&mut command, library, &self.clock_file(shared));
             }
-            let (log, mark) = (shared.log(self.number), &shared.mark);
-            let start = || Process::spawn(&mut command, &log, mark);
+            let start = || Process::spawn(&mut command, &self.log, &shared.mark);
             let process = network.at(self.number, start)?.map_err(|error| {
                 Problem::new(format!("node {} does not start", self.number), error)
             })?;
@@ -160,6 +162,17 @@ impl Node {
         let _ = self.pause(false);
     }
 
+    /// Whether what it acknowledged was damaged, and it has not begun anew since.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// What it acknowledged is damaged: from now on it may refuse to start.
+    pub fn mark_damaged(&mut self) {
+        self.damaged = true;
+        process::note(&self.log, crashes::DAMAGED);
+    }
+
     /// Puts its data aside, so that it begins anew. They are kept to be looked at.
     pub fn wipe(&mut self) -> Result<(), Problem> {
         self.kill();
@@ -169,6 +182,7 @@ impl Node {
         let data = self.data();
         if data.exists() {
             fs::rename(&data, free_name(self.store.path()))?;
+            process::note(&self.log, crashes::ANEW);
         }
         self.damaged = false;
         Ok(())
@@ -177,7 +191,7 @@ impl Node {
     /// Its data are gone, and others still count on them.
     pub fn lose_data(&mut self) -> Result<(), Problem> {
         self.wipe()?;
-        self.damaged = true;
+        self.mark_damaged();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    log: File,
+    log: PathBuf,
     /// How it ended is told, or nobody asks.
     told: bool,
 }
@@ -27,10 +27,10 @@ impl Process {
     /// Starts it. What it says is appended to `log`; it carries `mark`, and its standard input
     /// ends with the harness. What interrupts the harness from a terminal does not interrupt it.
     pub fn spawn(command: &mut Command, log: &Path, mark: &str) -> io::Result<Self> {
-        let log = File::options().create(true).append(true).open(log)?;
+        let file = open(log)?;
         command.env(MARK, mark).stdin(Stdio::piped()).process_group(0);
-        let child = command.stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()?;
-        Ok(Self { child, log, told: false })
+        let child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
+        Ok(Self { child, log: log.to_owned(), told: false })
     }
 
     /// Its number.
@@ -42,7 +42,7 @@ impl Process {
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok().flatten()?;
         if !std::mem::replace(&mut self.told, true) {
-            self.note(&format!("{ENDED}{status}"));
+            note(&self.log, &format!("{ENDED}{status}"));
         }
         Some(status)
     }
@@ -71,18 +71,12 @@ impl Process {
     /// it was asked to end and when it had, so that what it says between is told from the rest.
     pub fn terminate(&mut self, limit: Duration) -> bool {
         self.signal(Signal::CONT);
-        self.note(STOPPING);
+        note(&self.log, STOPPING);
         self.signal(Signal::TERM);
         let ended = self.wait(limit);
         self.kill();
-        self.note(STOPPED);
+        note(&self.log, STOPPED);
         ended
-    }
-
-    fn note(&mut self, line: &str) {
-        // Without it the process's own words on its end are a finding, which is the safe side.
-        // In one write: the process writes to the same file.
-        let _ = self.log.write_all(format!("{line}\n").as_bytes());
     }
 
     /// Whoever was asked to end need not tell that it has, only that it could not in good order.
@@ -97,6 +91,17 @@ impl Process {
         }
         false
     }
+}
+
+/// Writes a line of the harness's own into a node's log.
+pub fn note(log: &Path, line: &str) {
+    // In one write: processes write to the same file. Where it fails, what the node says of what is
+    // done to it is a finding, which is the safe side.
+    let _ = open(log).and_then(|mut log| log.write_all(format!("{line}\n").as_bytes()));
+}
+
+fn open(log: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(log)
 }
 
 impl Drop for Process {

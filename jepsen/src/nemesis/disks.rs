@@ -110,7 +110,7 @@ pub(super) fn torn_tail<'a>(
 
 /// What a majority acknowledged must be whole at one of them.
 fn within_minority(cluster: &Cluster, nodes: &[u32]) -> Outcome {
-    let is_lost = |node: u32| cluster.node(node).is_ok_and(|node| node.damaged);
+    let is_lost = |node: u32| cluster.node(node).is_ok_and(|node| node.is_damaged());
     let lost = (1..=cluster.nodes()).filter(|node| nodes.contains(node) || is_lost(*node)).count();
     if lost > (cluster.nodes() as usize - 1) / 2 {
         return Err(Problem::new("damage", "with those damaged before they are a majority"));
@@ -147,7 +147,7 @@ fn expect_stranger(cluster: &Cluster, number: u32, id: Option<&u64>) -> Outcome 
     }
     let begun = Instant::now();
     // Another fault may have let it begin anew.
-    while cluster.node(number)?.damaged {
+    while cluster.node(number)?.is_damaged() {
         match cluster.readmit(number) {
             Err(problem) if begun.elapsed() > REFUSE_MAX => return Err(problem),
             _ => std::thread::sleep(Duration::from_millis(50)),
@@ -184,7 +184,7 @@ fn flip(cluster: &Cluster, number: u32, rng: &mut ChaCha8Rng) -> Outcome {
     let mut node = cluster.node(number)?;
     node.kill();
     wal::newest(&node.data())?.flip(rng)?;
-    node.damaged = true;
+    node.mark_damaged();
     Ok(())
 }
 
@@ -195,7 +195,7 @@ fn expect_refusal(cluster: &Cluster, number: u32) -> Outcome {
     while !cluster.node(number)?.has_ended() {
         // Another fault may have stopped it, or let it begin anew.
         let is_ready = || cluster.wait_ready(&[number], Instant::now()).is_ok();
-        if is_ready() && cluster.node(number)?.damaged {
+        if is_ready() && cluster.node(number)?.is_damaged() {
             let what = "is ready although a record that was durable is damaged";
             return Err(Problem::impossible(format!("node {number} {what}")));
         }

@@ -2,7 +2,7 @@
 //!
 //! Panics are never excused by these texts, unless the panic itself names what was provoked.
 
-use crate::check::crashes::Excuses;
+use crate::check::crashes::{Excuses, NOT_STARTED};
 
 /// What consensus says to whoever asks it for something when it has stopped.
 const STOPPED: &str = "raft stopped";
@@ -18,21 +18,17 @@ const BY_FAULT: &[(&str, &[&str])] = &[
             "this node was removed from its cluster",
             "the second step error: has to forward request",
             // It could not join in time.
-            REFUSED,
+            NOT_STARTED,
         ],
     ),
     // Consensus stops with the disk, and others ask it until the process has ended.
-    ("power", &["Input/output error", STOPPED, ABORTED, REFUSED]),
-    ("fsync-error", &["Input/output error", STOPPED, ABORTED, REFUSED]),
-    ("disk-full", &["No space left on device", STOPPED, ABORTED, REFUSED]),
-    ("torn-tail", &[REFUSED]),
-    ("wipe", &[REFUSED]),
+    ("power", &["Input/output error", STOPPED, ABORTED, NOT_STARTED]),
+    ("fsync-error", &["Input/output error", STOPPED, ABORTED, NOT_STARTED]),
+    ("disk-full", &["No space left on device", STOPPED, ABORTED, NOT_STARTED]),
 ];
 
 /// The end of a node whose disk failed.
-const ABORTED: &str = "ended by itself: signal: 6";
-/// The end of a node that does not start.
-const REFUSED: &str = "ended by itself: exit status: 1";
+const ABORTED: &str = "signal: 6";
 
 /// What excuses an error in a run with these faults.
 pub fn of(faults: &[String]) -> Excuses {
