@@ -6,6 +6,8 @@
 //!
 //! Everything blocks and runs in threads, not tasks: a thread can move into a network namespace.
 
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod check;
 pub mod client;
 pub mod cluster;
@@ -13,4 +15,5 @@ pub mod history;
 pub mod nemesis;
 pub mod report;
 pub mod run;
+pub mod tell;
 pub mod workload;

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 valid, 1 invalid, 2 unknown or impossible.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jepsen::check::{self, Verdict, selftest};
 use jepsen::cluster::{self, Mode, Target};
@@ -9,6 +11,7 @@ use jepsen::history::History;
 use jepsen::nemesis;
 use jepsen::report::{self, Summary};
 use jepsen::run::{self, Config, mutants, soak, stop, suite};
+use jepsen::tell;
 use jepsen::workload::{ROWS, Row};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -177,7 +180,7 @@ fn main() -> ExitCode {
     let stop = match stop::on_signals() {
         Ok(stop) => stop,
         Err(error) => {
-            eprintln!("signals cannot be handled: {error}");
+            tell::aside(format_args!("signals cannot be handled: {error}"));
             return code(Verdict::Unknown);
         }
     };
@@ -232,7 +235,7 @@ impl Common {
             Kept::Loopback => Mode::Loopback,
             Kept::Auto => {
                 let lacking = cluster::lacks(Mode::Namespaces);
-                lacking.iter().for_each(|what| eprintln!("no namespaces: {what}"));
+                lacking.iter().for_each(|what| tell::aside(format_args!("no namespaces: {what}")));
                 if lacking.is_empty() { Mode::Namespaces } else { Mode::Loopback }
             }
         }
@@ -254,7 +257,7 @@ fn play_run(args: &Run, stop: &AtomicBool) -> Verdict {
     });
     let lines = suite::play(configs, stop);
     if several {
-        println!("{}", suite::summary(&lines));
+        tell::out(suite::summary(&lines));
     }
     suite::worst(&lines)
 }
@@ -269,7 +272,10 @@ fn check_file(args: &Check) -> Verdict {
         }
     };
     let Some(row) = args.workload.or_else(|| Row::inferred(&history)) else {
-        println!("{}: its operations do not tell the workload; name it", args.file.display());
+        tell::out(format_args!(
+            "{}: its operations do not tell the workload; name it",
+            args.file.display()
+        ));
         return announce(summary, &history);
     };
     summary.workload = row.name.to_owned();
@@ -281,8 +287,8 @@ fn test_self() -> Verdict {
     let outcomes = selftest::selftest();
     let failures: Vec<_> =
         outcomes.iter().filter_map(|o| Some((&o.name, o.failure.as_ref()?))).collect();
-    failures.iter().for_each(|(name, failure)| println!("{name}: {failure}"));
-    println!("selftest: {} of {} tests failed", failures.len(), outcomes.len());
+    failures.iter().for_each(|(name, failure)| tell::out(format_args!("{name}: {failure}")));
+    tell::out(format_args!("selftest: {} of {} tests failed", failures.len(), outcomes.len()));
     match (outcomes.is_empty(), failures.is_empty()) {
         (false, true) => Verdict::Valid,
         (true, _) => Verdict::Unknown,
@@ -294,22 +300,24 @@ fn test_self() -> Verdict {
 fn announce(mut summary: Summary, history: &History) -> Verdict {
     let verdicts = summary.findings.iter().map(|finding| finding.verdict);
     summary.verdict = verdicts.max().unwrap_or(Verdict::Unknown);
-    println!("{}", report::text(&summary, history));
+    tell::out(report::text(&summary, history));
     summary.verdict
 }
 
 fn list() -> Verdict {
-    println!("workloads");
-    ROWS.iter().for_each(|row| println!("  {:10} {}", row.name, row.about));
-    println!("nemeses\n  {}", nemesis::names().join(", "));
-    println!("mutants");
-    mutants::MUTANTS.iter().for_each(|mutant| println!("  {:33} {}", mutant.id, mutant.bug));
+    tell::out("workloads");
+    ROWS.iter().for_each(|row| tell::out(format_args!("  {:10} {}", row.name, row.about)));
+    tell::out(format_args!("nemeses\n  {}", nemesis::names().join(", ")));
+    tell::out("mutants");
+    mutants::MUTANTS
+        .iter()
+        .for_each(|mutant| tell::out(format_args!("  {:33} {}", mutant.id, mutant.bug)));
     for mode in [Mode::Namespaces, Mode::Loopback] {
-        println!("{} on this machine", run::command::mode(mode));
+        tell::out(format_args!("{} on this machine", run::command::mode(mode)));
         let lacking = cluster::lacks(mode);
-        lacking.iter().for_each(|what| println!("  lacks {what}"));
+        lacking.iter().for_each(|what| tell::out(format_args!("  lacks {what}")));
         if lacking.is_empty() {
-            println!("  lacks nothing");
+            tell::out("  lacks nothing");
         }
     }
     Verdict::Valid
@@ -320,7 +328,7 @@ fn play_soak(args: &Soak, stop: &AtomicBool) -> Verdict {
     let faults: Vec<String> = nemesis::names().iter().map(|name| (*name).to_owned()).collect();
     let length = Duration::from_secs_f64(args.hours.max(0.0) * 3600.0);
     let lines = suite::play(soak::configs(&base, &faults, length), stop);
-    println!("{}", suite::summary(&lines));
+    tell::out(suite::summary(&lines));
     suite::worst(&lines)
 }
 
@@ -328,11 +336,11 @@ fn play_mutants(args: &Mutants, stop: &AtomicBool) -> Verdict {
     let base = args.common.config();
     let control = mutants::control(&base, stop);
     if control != Verdict::Valid {
-        println!("the build without a bug is not valid: what is caught of it proves nothing");
+        tell::out("the build without a bug is not valid: what is caught of it proves nothing");
         return control;
     }
     let trials = mutants::play(&base, &args.only, args.seeds, stop);
-    println!("{}", mutants::summary(&trials));
+    tell::out(mutants::summary(&trials));
     if trials.iter().all(mutants::Trial::is_caught) { Verdict::Valid } else { Verdict::Invalid }
 }
 
@@ -346,6 +354,6 @@ fn play_suite(args: &Suite, stop: &AtomicBool) -> Verdict {
     };
     let configs = jobs.iter().enumerate().map(|(number, job)| suite::configure(&base, job, number));
     let lines = suite::play(configs, stop);
-    println!("{}", suite::summary(&lines));
+    tell::out(suite::summary(&lines));
     suite::worst(&lines).max(tested)
 }

@@ -29,6 +29,7 @@ use crate::cluster::{Cluster, Problem, Sample};
 use crate::history::{History, Recorder};
 use crate::nemesis::Plan;
 use crate::report::{self, Summary};
+use crate::tell;
 pub use config::Config;
 use stage::Stage;
 use std::fs::{self, File};
@@ -87,7 +88,7 @@ impl From<io::Error> for Failure {
 /// The whole run; `stop` ends it early and in order.
 pub fn run(asked: &Config, stop: &AtomicBool) -> Result<Outcome, Failure> {
     let (config, skipped) = asked.possible().map_err(Failure::Impossible)?;
-    skipped.iter().for_each(|what| eprintln!("skipped: {what}"));
+    skipped.iter().for_each(|what| tell::aside(format_args!("skipped: {what}")));
     let plan = config.plan().map_err(Failure::Impossible)?;
     let mut clock = Clock::start();
     let ran = play(&config, &plan, stop, &mut clock)?;

@@ -8,6 +8,7 @@
 use crate::client::Trouble;
 use crate::client::seat::{Addresses, Seat, Service};
 use crate::history::{Kind, Process, Recorder, Value};
+use crate::tell;
 use crate::workload::{Invocation, Workload};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -52,7 +53,7 @@ impl<'a> Load<'a> {
         for number in 0..self.lanes {
             scope.spawn(move || match enter() {
                 Ok(()) => self.lane(number).work(self.rate, over),
-                Err(error) => eprintln!("client {number} has no place: {error}"),
+                Err(error) => tell::aside(format_args!("client {number} has no place: {error}")),
             });
         }
         if self.addresses.service == Service::Redis {

@@ -3,6 +3,7 @@
 use super::{Config, Failure, Outcome, run, table};
 use crate::check::{Finding, Verdict};
 use crate::cluster::Target;
+use crate::tell;
 use crate::workload::Row;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -101,7 +102,7 @@ pub fn control(base: &Config, stop: &AtomicBool) -> Verdict {
         let config = Config { target: target.clone(), ..configure(&base, job, number) };
         match config.possible() {
             Ok(_) => worst = worst.max(as_known(*fault, &play([config], stop))),
-            Err(why) => eprintln!("skipped: {} on {target:?}: {why}", job.workload),
+            Err(why) => tell::aside(format_args!("skipped: {} on {target:?}: {why}", job.workload)),
         }
     }
     worst
@@ -119,7 +120,9 @@ fn as_known(fault: Option<&str>, lines: &[Line]) -> Verdict {
         (Some(_), Verdict::Invalid) if seen.findings.iter().any(guilty) => Verdict::Valid,
         (None, Verdict::Invalid) | (Some(_), Verdict::Valid) => {
             let known = fault.unwrap_or("nobody");
-            println!("the harness is wrong: {known} finds fault with this, as is known\n");
+            tell::out(format_args!(
+                "the harness is wrong: {known} finds fault with this, as is known\n"
+            ));
             Verdict::Invalid
         }
         (None, Verdict::Unknown) | (Some(_), _) => Verdict::Unknown,
@@ -207,7 +210,12 @@ pub fn play(configs: impl IntoIterator<Item = Config>, stop: &AtomicBool) -> Vec
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        eprintln!("{} × {}, seed {} …", config.workload.name, named(&config.nemeses), config.seed);
+        tell::aside(format_args!(
+            "{} × {}, seed {} …",
+            config.workload.name,
+            named(&config.nemeses),
+            config.seed
+        ));
         let result = run(&config, stop);
         let line = Line { config, result };
         tell(&line);
@@ -218,10 +226,14 @@ pub fn play(configs: impl IntoIterator<Item = Config>, stop: &AtomicBool) -> Vec
 
 fn tell(line: &Line) {
     match &line.result {
-        Ok(outcome) => {
-            println!("{}report: {}\n", outcome.text, outcome.dir.join("timeline.html").display())
+        Ok(outcome) => tell::out(format_args!(
+            "{}report: {}\n",
+            outcome.text,
+            outcome.dir.join("timeline.html").display()
+        )),
+        Err(failure) => {
+            tell::out(format_args!("{}  {failure}\n", word(line.verdict()).to_uppercase()))
         }
-        Err(failure) => println!("{}  {failure}\n", word(line.verdict()).to_uppercase()),
     }
 }
 

@@ -1,0 +1,40 @@
+//! The command as a shell starts it.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::process::{Command, Output, Stdio};
+
+fn harness() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_talus-jepsen"))
+}
+
+/// Ends at once: its standard output, or both, go to a pipe that nobody reads.
+fn unread(args: &[&str], errors_too: bool) -> Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = harness();
+    command.args(args).stdin(Stdio::null()).stderr(Stdio::piped());
+    if errors_too {
+        command.stderr(writer.try_clone().unwrap());
+    }
+    command.stdout(writer).output().unwrap()
+}
+
+#[test]
+fn whoever_closes_the_pipe_is_told_no_more_and_nothing_panics() {
+    let valid = "histories/set-valid-concurrent-read-misses.edn";
+    let invalid = "histories/set-invalid-lost.edn";
+    let impossible = ["run", "--talus", "/nowhere/talus", "--time", "1", "--mode", "loopback"];
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("run").display().to_string();
+    let impossible = [&impossible[..], &["--out", &out]].concat();
+    for (args, code) in
+        [(&["check", valid][..], 0), (&["check", invalid], 1), (&["list"], 0), (&impossible, 2)]
+    {
+        for errors_too in [false, true] {
+            let output = unread(args, errors_too);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+            assert!(!said.contains("panicked"), "{args:?}: {said}");
+        }
+    }
+}
