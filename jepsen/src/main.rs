@@ -10,7 +10,7 @@ use jepsen::cluster::{self, Mode, Target};
 use jepsen::history::History;
 use jepsen::nemesis;
 use jepsen::report::{self, Summary};
-use jepsen::run::{self, Config, mutants, soak, stop, suite};
+use jepsen::run::{self, Config, account, mutants, soak, stop, suite};
 use jepsen::tell;
 use jepsen::workload::{ROWS, Row};
 use std::path::{Path, PathBuf};
@@ -257,7 +257,7 @@ fn play_run(args: &Run, stop: &AtomicBool) -> Verdict {
     });
     let lines = suite::play(configs, stop);
     if several {
-        tell::out(suite::summary(&lines));
+        tell::out(account::summary(&lines));
     }
     suite::worst(&lines)
 }
@@ -327,8 +327,8 @@ fn play_soak(args: &Soak, stop: &AtomicBool) -> Verdict {
     let base = args.common.config();
     let faults: Vec<String> = nemesis::names().iter().map(|name| (*name).to_owned()).collect();
     let length = Duration::from_secs_f64(args.hours.max(0.0) * 3600.0);
-    let lines = suite::play(soak::configs(&base, &faults, length), stop);
-    tell::out(suite::summary(&lines));
+    let lines = soak::play(&base, &faults, length, stop);
+    tell::out(account::summary(&lines));
     suite::worst(&lines)
 }
 
@@ -354,6 +354,6 @@ fn play_suite(args: &Suite, stop: &AtomicBool) -> Verdict {
     };
     let configs = jobs.iter().enumerate().map(|(number, job)| suite::configure(&base, job, number));
     let lines = suite::play(configs, stop);
-    tell::out(suite::summary(&lines));
+    tell::out(account::summary(&lines));
     suite::worst(&lines).max(tested)
 }

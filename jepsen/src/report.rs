@@ -18,6 +18,8 @@ mod rate;
 mod results;
 mod roles;
 mod scale;
+pub mod table;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -29,6 +31,7 @@ use std::{fs, io};
 
 use serde::Serialize;
 
+use self::tally::Figures;
 pub use self::text::text;
 use crate::check::{Finding, Verdict};
 use crate::cluster::Sample;
@@ -114,17 +117,24 @@ impl Summary {
     }
 }
 
-/// Writes all files of a run into a directory, which is made if it is not there.
-pub fn write(dir: &Path, history: &History, roles: &[Sample], summary: &Summary) -> io::Result<()> {
+/// Writes all files of a run into a directory, which is made if it is not there. What the run counts
+/// for.
+pub fn write(
+    dir: &Path,
+    history: &History,
+    roles: &[Sample],
+    summary: &Summary,
+) -> io::Result<Figures> {
     fs::create_dir_all(dir)?;
     let facts = facts::Facts::new(history, roles, summary);
     let run = format!("{} · {}", verdict(summary.verdict).to_uppercase(), summary.title());
-    let results = results::json(&facts, roles, summary).map_err(io::Error::other)?;
-    save(dir, "results.json", &results)?;
+    let results = results::Results::new(&facts, roles, summary);
+    save(dir, "results.json", &results.json().map_err(io::Error::other)?)?;
     save(dir, "latency.svg", &latency::draw(&facts, &run))?;
     save(dir, "rate.svg", &rate::draw(&facts, &run))?;
     save(dir, "roles.svg", &roles::draw(&facts, roles, summary.nodes, &run))?;
-    save(dir, "timeline.html", &timeline::draw(&facts, summary))
+    save(dir, "timeline.html", &timeline::draw(&facts, summary))?;
+    Ok(results.figures())
 }
 
 /// How a verdict is written.

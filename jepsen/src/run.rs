@@ -9,6 +9,7 @@
 //! * The history is on disk, line by line, before anybody looks at it.
 //! * Data directories and logs outlive the run only if it was not valid.
 
+pub mod account;
 pub mod clients;
 pub mod command;
 mod config;
@@ -19,7 +20,6 @@ pub mod soak;
 mod stage;
 pub mod stop;
 pub mod suite;
-mod table;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +28,7 @@ use crate::check::{Finding, Verdict, availability, coverage, crashes};
 use crate::cluster::{Cluster, Problem, Sample};
 use crate::history::{History, Recorder};
 use crate::nemesis::Plan;
+use crate::report::tally::Figures;
 use crate::report::{self, Summary};
 use crate::tell;
 pub use config::Config;
@@ -48,8 +49,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// All of them.
     pub findings: Vec<Finding>,
-    /// Operations that clients began.
-    pub operations: usize,
+    /// What it counts for beside others.
+    pub figures: Figures,
     /// From start to judgement.
     pub duration: Duration,
     /// Where the report is.
@@ -67,6 +68,8 @@ pub enum Failure {
     Cluster(Problem),
     /// The files of the run.
     Files(io::Error),
+    /// The harness itself fell over.
+    Panicked,
 }
 
 impl std::fmt::Display for Failure {
@@ -75,6 +78,7 @@ impl std::fmt::Display for Failure {
             Self::Impossible(what) => f.write_str(what),
             Self::Cluster(problem) => write!(f, "the cluster did not start: {problem}"),
             Self::Files(error) => write!(f, "the files of the run: {error}"),
+            Self::Panicked => f.write_str("the harness itself panicked"),
         }
     }
 }
@@ -176,13 +180,13 @@ fn judge(config: &Config, ran: &Remains) -> Vec<Finding> {
 /// Writes the report, and throws away what nobody will look at.
 fn conclude(config: &Config, ran: &Remains, summary: &mut Summary) -> Result<Outcome, Failure> {
     ran.history.write_edn(&mut BufWriter::new(File::create(config.dir.join("history.edn"))?))?;
-    report::write(&config.dir, &ran.history, &ran.roles, summary)?;
+    let figures = report::write(&config.dir, &ran.history, &ran.roles, summary)?;
     if summary.verdict == Verdict::Valid {
         let _ = fs::remove_dir_all(config.nodes_dir());
     }
     Ok(Outcome {
         verdict: summary.verdict,
-        operations: ran.history.operations().len(),
+        figures,
         duration: summary.duration,
         dir: config.dir.clone(),
         text: report::text(summary, &ran.history),

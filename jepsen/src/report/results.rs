@@ -9,10 +9,12 @@ use super::Summary;
 use super::facts::{Facts, quantile};
 use super::faults::{self, Band, Cost};
 use super::leadership::{Leader, Learner, leaders, learners, stretches};
+use super::tally::Figures;
 use crate::cluster::Sample;
 
+/// All of it.
 #[derive(Serialize)]
-struct Results<'a> {
+pub struct Results<'a> {
     #[serde(flatten)]
     summary: &'a Summary,
     operations: BTreeMap<&'a str, Counts>,
@@ -59,31 +61,48 @@ struct Fault<'a> {
     recovery_ms: Option<f64>,
 }
 
-/// Writes it.
-pub fn json(
-    facts: &Facts<'_>,
-    samples: &[Sample],
-    summary: &Summary,
-) -> serde_json::Result<String> {
-    let costs = faults::costs(facts);
-    let faults: Vec<Fault<'_>> =
-        facts.bands.iter().zip(&costs).map(|(band, cost)| fault(band, cost)).collect();
-    let counts = facts.counts().into_iter().map(|(f, counts)| (f, Counts::from(counts)));
-    let latencies = facts.latencies();
-    let stretches = stretches(samples, facts.end);
-    let leaders = leaders(&stretches);
-    let results = Results {
-        summary,
-        operations: counts.collect(),
-        latency_ms: latencies.iter().filter_map(|it| Some((*it.0, latency(it.1)?))).collect(),
-        faults_installed: faults.iter().filter(|fault| fault.error.is_none()).count(),
-        faults_survived: faults.iter().filter(|fault| fault.survived).count(),
-        faults,
-        leader_changes: leaders.len().saturating_sub(1),
-        leaders,
-        learners: learners(&stretches),
-    };
-    serde_json::to_string_pretty(&results).map(|text| text + "\n")
+impl<'a> Results<'a> {
+    /// Puts it together.
+    pub fn new(facts: &'a Facts<'_>, samples: &[Sample], summary: &'a Summary) -> Self {
+        let costs = faults::costs(facts);
+        let faults: Vec<Fault<'_>> =
+            facts.bands.iter().zip(&costs).map(|(band, cost)| fault(band, cost)).collect();
+        let counts = facts.counts().into_iter().map(|(f, counts)| (f, Counts::from(counts)));
+        let latencies = facts.latencies();
+        let stretches = stretches(samples, facts.end);
+        let leaders = leaders(&stretches);
+        Self {
+            summary,
+            operations: counts.collect(),
+            latency_ms: latencies.iter().filter_map(|it| Some((*it.0, latency(it.1)?))).collect(),
+            faults_installed: faults.iter().filter(|fault| fault.error.is_none()).count(),
+            faults_survived: faults.iter().filter(|fault| fault.survived).count(),
+            faults,
+            leader_changes: leaders.len().saturating_sub(1),
+            leaders,
+            learners: learners(&stretches),
+        }
+    }
+
+    /// As it is written.
+    pub fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// What the run counts for beside others.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            operations: self.operations.values().map(Counts::all).sum(),
+            faults_survived: self.faults_survived,
+            leader_changes: self.leader_changes,
+        }
+    }
+}
+
+impl Counts {
+    fn all(&self) -> usize {
+        self.ok + self.fail + self.info
+    }
 }
 
 impl From<[usize; 3]> for Counts {

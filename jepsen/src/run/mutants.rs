@@ -4,8 +4,9 @@
 //! pairs each bug with the workload and the faults under which it must show.
 
 use super::suite::{self, Job, Line, job};
-use super::{Config, Outcome, table};
+use super::{Config, Outcome};
 use crate::check::Verdict;
+use crate::report::table;
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 

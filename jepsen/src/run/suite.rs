@@ -1,10 +1,11 @@
 //! Runs one after another, and one table at the end.
 
-use super::{Config, Failure, Outcome, run, table};
+use super::{Config, Failure, Outcome, account, run};
 use crate::check::{Finding, Verdict};
 use crate::cluster::Target;
 use crate::tell;
 use crate::workload::Row;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A run of a suite.
@@ -147,11 +148,13 @@ impl Line {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    /// What the table has of it.
+    pub(super) fn cells(&self) -> Vec<String> {
         let config = &self.config;
         let (operations, duration, what) = match &self.result {
             Ok(o) => {
-                (o.operations.to_string(), o.duration.as_secs().to_string(), blame(&o.findings))
+                let operations = o.figures.operations.to_string();
+                (operations, o.duration.as_secs().to_string(), blame(&o.findings))
             }
             Err(failure) => (String::new(), String::new(), first_line(&failure.to_string())),
         };
@@ -163,7 +166,7 @@ impl Line {
 }
 
 /// The faults for people.
-fn named(nemeses: &[String]) -> String {
+pub(super) fn named(nemeses: &[String]) -> String {
     if nemeses.is_empty() { "none".to_owned() } else { nemeses.join(", ") }
 }
 
@@ -205,9 +208,18 @@ pub fn configure(base: &Config, job: &Job, number: usize) -> Config {
 
 /// Runs all, until `stop`, telling of each as it ends.
 pub fn play(configs: impl IntoIterator<Item = Config>, stop: &AtomicBool) -> Vec<Line> {
+    play_while(configs, stop, |_| true)
+}
+
+/// The same, as long as `go_on` says so of those that there are.
+pub fn play_while(
+    configs: impl IntoIterator<Item = Config>,
+    stop: &AtomicBool,
+    go_on: impl Fn(&[Line]) -> bool,
+) -> Vec<Line> {
     let mut lines = Vec::new();
     for config in configs {
-        if stop.load(Ordering::SeqCst) {
+        if stop.load(Ordering::SeqCst) || !go_on(&lines) {
             break;
         }
         tell::aside(format_args!(
@@ -216,15 +228,23 @@ pub fn play(configs: impl IntoIterator<Item = Config>, stop: &AtomicBool) -> Vec
             named(&config.nemeses),
             config.seed
         ));
-        let result = run(&config, stop);
+        let result = survive(|| run(&config, stop));
         let line = Line { config, result };
-        tell(&line);
+        announce(&line);
         lines.push(line);
+        if lines.len() > 1 {
+            tell::out(format_args!("so far {}\n", account::tally(&lines)));
+        }
     }
     lines
 }
 
-fn tell(line: &Line) {
+/// A harness that falls over in one run has others to come, and a table to print.
+fn survive(run: impl FnOnce() -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(Failure::Panicked))
+}
+
+fn announce(line: &Line) {
     match &line.result {
         Ok(outcome) => tell::out(format_args!(
             "{}report: {}\n",
@@ -237,26 +257,20 @@ fn tell(line: &Line) {
     }
 }
 
-/// The table of all runs.
-pub fn summary(lines: &[Line]) -> String {
-    const HEADS: &[&str] =
-        &["workload", "nemesis", "nodes", "seed", "operations", "seconds", "verdict", "why"];
-    table::draw(HEADS, &lines.iter().map(Line::cells).collect::<Vec<_>>())
-}
-
 /// The worst verdict; of nothing, unknown.
 pub fn worst(lines: &[Line]) -> Verdict {
     lines.iter().map(Line::verdict).max().unwrap_or(Verdict::Unknown)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::cluster::Mode;
+    use crate::report::tally::Figures;
     use crate::run::Problem;
     use std::path::PathBuf;
 
-    fn line(result: Result<Outcome, Failure>) -> Line {
+    pub fn line(result: Result<Outcome, Failure>) -> Line {
         let config = Config {
             workload: &crate::workload::ROWS[0],
             nemeses: Vec::new(),
@@ -274,11 +288,18 @@ mod tests {
         Line { config, result }
     }
 
-    fn ended(verdict: Verdict, checker: &'static str) -> Line {
+    pub fn ended(verdict: Verdict, checker: &'static str) -> Line {
         let (duration, dir, text) = Default::default();
         let (summary, details) = Default::default();
+        let figures = Figures { operations: 1000, faults_survived: 2, leader_changes: 3 };
         let findings = vec![Finding { checker, verdict, summary, details }];
-        line(Ok(Outcome { verdict, findings, operations: 1, duration, dir, text }))
+        line(Ok(Outcome { verdict, findings, figures, duration, dir, text }))
+    }
+
+    #[test]
+    fn a_harness_that_falls_over_goes_on_with_the_next_run() {
+        let fell = survive(|| panic!("on purpose"));
+        assert_eq!(fell.unwrap_err().to_string(), "the harness itself panicked");
     }
 
     #[test]
