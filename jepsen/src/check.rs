@@ -23,7 +23,7 @@ mod place;
 mod scripted;
 pub mod wgl;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use crate::history::Malformed;
@@ -43,7 +43,7 @@ mod shape;
 pub mod ttl;
 
 /// A judgement; of several, the greatest counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The promise held.

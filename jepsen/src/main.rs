@@ -9,6 +9,7 @@ use jepsen::check::{self, Verdict, selftest};
 use jepsen::cluster::{self, Mode, Target};
 use jepsen::history::History;
 use jepsen::nemesis;
+use jepsen::report::tabulate::Runs;
 use jepsen::report::{self, Summary};
 use jepsen::run::{self, Config, account, mutants, soak, stop, suite};
 use jepsen::tell;
@@ -42,6 +43,8 @@ enum Verb {
     Mutants(Mutants),
     /// Many runs and one table
     Suite(Suite),
+    /// Tables over finished runs
+    Tabulate(Tabulate),
 }
 
 #[derive(Args)]
@@ -130,6 +133,13 @@ struct Suite {
     common: Common,
 }
 
+#[derive(Args)]
+struct Tabulate {
+    /// Directories of runs, or of suites with a run in each of theirs
+    #[arg(required = true, value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Which {
     /// Six minutes, with the self-test
@@ -192,6 +202,7 @@ fn main() -> ExitCode {
         Verb::Soak(soak) => play_soak(&soak, &stop),
         Verb::Mutants(mutants) => play_mutants(&mutants, &stop),
         Verb::Suite(suite) => play_suite(&suite, &stop),
+        Verb::Tabulate(tabulate) => tabulate_runs(&tabulate.dirs),
     };
     code(verdict)
 }
@@ -330,6 +341,19 @@ fn play_soak(args: &Soak, stop: &AtomicBool) -> Verdict {
     let lines = soak::play(&base, &faults, length, stop);
     tell::out(account::summary(&lines));
     suite::worst(&lines)
+}
+
+fn tabulate_runs(dirs: &[PathBuf]) -> Verdict {
+    match Runs::read(dirs) {
+        Ok(runs) => {
+            tell::out(runs.text());
+            runs.worst()
+        }
+        Err(why) => {
+            tell::aside(why);
+            Verdict::Unknown
+        }
+    }
 }
 
 fn play_mutants(args: &Mutants, stop: &AtomicBool) -> Verdict {

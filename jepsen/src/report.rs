@@ -19,6 +19,7 @@ mod results;
 mod roles;
 mod scale;
 pub mod table;
+pub mod tabulate;
 pub mod tally;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,17 @@
 //! `results.json`: the whole result of a run for programs, and for the text that people read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Summary;
 use super::facts::{Facts, quantile};
 use super::faults::{self, Band, Cost};
 use super::leadership::{Leader, Learner, leaders, learners, stretches};
 use super::tally::Figures;
+use crate::check::Verdict;
 use crate::cluster::Sample;
 
 /// All of it.
@@ -28,7 +30,7 @@ pub struct Results<'a> {
 }
 
 /// Operations of one `f`, by outcome.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Counts {
     ok: usize,
     fail: usize,
@@ -44,21 +46,63 @@ struct Latency {
     max: f64,
 }
 
-#[derive(Serialize)]
-struct Fault<'a> {
-    name: &'a str,
-    targets: &'a str,
-    from_s: f64,
-    until_s: f64,
+/// A fault, and what it cost.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Fault<'a> {
+    /// Its name, such as `partition`.
+    pub name: Cow<'a, str>,
+    /// What it was done to, as the nemesis wrote it.
+    pub targets: Cow<'a, str>,
+    /// When it began,
+    pub from_s: f64,
+    /// and when it was undone.
+    pub until_s: f64,
     /// Why it could not be installed.
-    error: Option<&'a str>,
+    pub error: Option<Cow<'a, str>>,
     /// Why it could not be undone.
-    undone: Option<&'a str>,
+    undone: Option<Cow<'a, str>>,
     survived: bool,
     /// The longest time without any write that ended `ok` while the fault lasted.
-    unavailable_ms: Option<f64>,
+    pub unavailable_ms: Option<f64>,
     /// From its end to the next write that ended `ok`.
-    recovery_ms: Option<f64>,
+    pub recovery_ms: Option<f64>,
+}
+
+/// What of it counts beside other runs. Whatever else is in the file is of no concern, so that those
+/// of other builds can be read.
+#[derive(Debug, Deserialize)]
+pub struct Finished {
+    /// The judgement of the run.
+    pub verdict: Verdict,
+    /// The command that repeats it.
+    pub command: String,
+    /// The faults asked for.
+    pub nemeses: Vec<String>,
+    /// How many nodes the cluster had.
+    pub nodes: u32,
+    /// The seed of workload and faults.
+    pub seed: u64,
+    /// What was broken.
+    pub faults: Vec<Fault<'static>>,
+    operations: BTreeMap<String, Counts>,
+    faults_survived: usize,
+    leader_changes: usize,
+}
+
+impl Finished {
+    /// Reads it; an error says where it is malformed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// What the run counts for.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            operations: self.operations.values().map(Counts::all).sum(),
+            faults_survived: self.faults_survived,
+            leader_changes: self.leader_changes,
+        }
+    }
 }
 
 impl<'a> Results<'a> {
@@ -118,12 +162,12 @@ fn latency(sorted: &[u64]) -> Option<Latency> {
 
 fn fault<'a>(band: &'a Band, cost: &Cost) -> Fault<'a> {
     Fault {
-        name: &band.name,
-        targets: &band.targets,
+        name: Cow::Borrowed(&band.name),
+        targets: Cow::Borrowed(&band.targets),
         from_s: seconds(band.from),
         until_s: seconds(band.until),
-        error: band.error.as_deref(),
-        undone: band.undone.as_deref(),
+        error: band.error.as_deref().map(Cow::Borrowed),
+        undone: band.undone.as_deref().map(Cow::Borrowed),
         survived: cost.survived,
         unavailable_ms: cost.silence.filter(|_| band.error.is_none()).map(milliseconds),
         recovery_ms: cost.recovery.filter(|_| band.error.is_none()).map(milliseconds),
