@@ -129,11 +129,11 @@ pub fn write(
     fs::create_dir_all(dir)?;
     let facts = facts::Facts::new(history, roles, summary);
     let run = format!("{} · {}", verdict(summary.verdict).to_uppercase(), summary.title());
-    let results = results::Results::new(&facts, roles, summary);
+    let results = results::Results::new(&facts, summary);
     save(dir, "results.json", &results.json().map_err(io::Error::other)?)?;
     save(dir, "latency.svg", &latency::draw(&facts, &run))?;
     save(dir, "rate.svg", &rate::draw(&facts, &run))?;
-    save(dir, "roles.svg", &roles::draw(&facts, roles, summary.nodes, &run))?;
+    save(dir, "roles.svg", &roles::draw(&facts, summary.nodes, &run))?;
     save(dir, "timeline.html", &timeline::draw(&facts, summary))?;
     Ok(results.figures())
 }

@@ -137,6 +137,30 @@ fn boxes_of_a_process_never_overlap() {
 }
 
 #[test]
+fn a_timeline_has_a_lane_for_each_node_that_tells_its_role_and_term() {
+    let (history, samples, summary) = invented::run(LARGE);
+    let files = report(&history, &samples, &summary);
+    let elements = elements(&files["timeline.html"]).unwrap();
+    let mut lanes: BTreeMap<String, (f64, &str)> = BTreeMap::new();
+    for element in with_class(&elements, "role") {
+        let [left, top, height] = element.style();
+        let (top, height): (f64, f64) = (top.parse().unwrap(), height.parse().unwrap());
+        let (told, role) = (element.attribute("data-t"), element.classes().nth(1).unwrap());
+        let (node, rest) = told.split_once(": ").unwrap();
+        let (free, of) = lanes.entry(left).or_insert((0.0, node));
+        assert!(*of == node && top + 0.2 >= *free, "{element:?} begins above {free} of {of}");
+        *free = top + height;
+        assert!(rest.starts_with(role) && rest.contains(" s to "), "{told}");
+        assert_eq!(rest.contains(", term "), role != "down", "{told}");
+    }
+    let nodes: Vec<&str> = lanes.values().map(|(_, node)| *node).collect();
+    assert_eq!(nodes, ["node 1", "node 2", "node 3", "node 4", "node 5"]);
+    for role in ["leader", "follower", "learner", "candidate", "down"] {
+        assert!(with_class(&elements, role).len() > 1, "{role} beside its legend");
+    }
+}
+
+#[test]
 fn of_a_large_run_what_lies_about_faults_and_anomalies_is_drawn() {
     let (history, samples, summary) = invented::run(LARGE);
     let files = report(&history, &samples, &summary);
@@ -225,6 +249,7 @@ fn a_run_in_which_nothing_happened_has_its_report_too() {
     }
     assert!(files["roles.svg"].contains("no node was ever sampled"));
     assert!(files["timeline.html"].contains("All 0 operations are drawn."));
+    assert!(with_class(&elements(&files["timeline.html"]).unwrap(), "role").is_empty());
     let told = text(&Summary::new("talus-jepsen run"), &History::default());
     assert!(told.starts_with("UNKNOWN") && told.contains("nothing was checked"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! What all pictures and figures are taken from: a history, read once.
+//! What all pictures and figures are taken from: a history and samples, read once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::Summary;
 use super::faults::{self, Band};
+use super::leadership::{self, Stretch};
 use crate::check::{Finding, Verdict};
 use crate::cluster::Sample;
 use crate::history::{Event, History, Kind, Operation, Process, Value};
@@ -22,6 +23,8 @@ pub struct Facts<'a> {
     pub operations: Vec<Operation<'a>>,
     /// Faults, by their beginning.
     pub bands: Vec<Band>,
+    /// What each node said over time, by node and then by time.
+    pub stretches: Vec<Stretch>,
     /// The time of the latest event; at least a millisecond, so that it can be divided by.
     pub end: u64,
     /// Indexes of the events that the findings which are `invalid` accuse.
@@ -39,7 +42,8 @@ impl<'a> Facts<'a> {
         let end = times.chain(samples.iter().map(|it| it.time)).fold(1_000_000, u64::max);
         let bands = faults::bands(history, end);
         let accused = accused(&summary.findings, history.events.len());
-        Self { operations: history.operations(), bands, end, accused, threads }
+        let stretches = leadership::stretches(samples, end);
+        Self { operations: history.operations(), bands, stretches, end, accused, threads }
     }
 
     /// The names of what clients did, in order.

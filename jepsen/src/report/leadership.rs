@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::scale::clock;
 use crate::cluster::{Role, Sample};
+
+/// All roles, in the order in which they are explained.
+pub const ROLES: [Role; 5] =
+    [Role::Leader, Role::Follower, Role::Learner, Role::Candidate, Role::Down];
 
 /// A node that was not sampled for so long was not watched, rather than still what it was.
 const WATCHED_NS: u64 = 2_000_000_000;
@@ -56,6 +61,13 @@ pub fn stretches(samples: &[Sample], end: u64) -> Vec<Stretch> {
     stretches
 }
 
+/// Stretches of each of `nodes`, and of every other that was sampled.
+pub fn by_node(stretches: &[Stretch], nodes: u32) -> BTreeMap<u32, Vec<&Stretch>> {
+    let mut of: BTreeMap<u32, Vec<&Stretch>> = (1..=nodes).map(|node| (node, vec![])).collect();
+    stretches.iter().for_each(|stretch| of.entry(stretch.said.node).or_default().push(stretch));
+    of
+}
+
 /// Those who led, one after another: each in a newer term than the one before, or, which must not
 /// be, another node in the same term.
 pub fn leaders(stretches: &[Stretch]) -> Vec<Leader> {
@@ -95,6 +107,30 @@ pub fn rivals(stretches: &[Stretch]) -> Option<(&Stretch, &Stretch, u64)> {
         same_term && one.from < other.until && other.from < one.until
     });
     rivals.map(|(one, other)| (one, other, one.from.max(other.from))).min_by_key(|it| it.2)
+}
+
+/// All that is known of a stretch, for who points at it.
+pub fn title(stretch: &Stretch) -> String {
+    let Sample { node, role, term, leader, .. } = stretch.said;
+    let mut title = format!("node {node}: {}", word(role));
+    if role != Role::Down {
+        title += &format!(", term {term}");
+    }
+    if let Some(leader) = leader.filter(|_| role != Role::Leader) {
+        title += &format!(", follows node {leader}");
+    }
+    format!("{title}\n{} to {}", clock(stretch.from), clock(stretch.until))
+}
+
+/// How a role is written, and the class of its colour.
+pub fn word(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Learner => "learner",
+        Role::Candidate => "candidate",
+        Role::Down => "down",
+    }
 }
 
 fn extend(stretches: &mut Vec<Stretch>, first: usize, sample: &Sample, until: u64) {

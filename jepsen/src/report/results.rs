@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::Summary;
 use super::facts::{Facts, quantile};
 use super::faults::{self, Band, Cost};
-use super::leadership::{Leader, Learner, leaders, learners, stretches};
+use super::leadership::{Leader, Learner, leaders, learners};
 use super::tally::Figures;
 use crate::check::Verdict;
-use crate::cluster::Sample;
 
 /// All of it.
 #[derive(Serialize)]
@@ -107,14 +106,13 @@ impl Finished {
 
 impl<'a> Results<'a> {
     /// Puts it together.
-    pub fn new(facts: &'a Facts<'_>, samples: &[Sample], summary: &'a Summary) -> Self {
+    pub fn new(facts: &'a Facts<'_>, summary: &'a Summary) -> Self {
         let costs = faults::costs(facts);
         let faults: Vec<Fault<'_>> =
             facts.bands.iter().zip(&costs).map(|(band, cost)| fault(band, cost)).collect();
         let counts = facts.counts().into_iter().map(|(f, counts)| (f, Counts::from(counts)));
         let latencies = facts.latencies();
-        let stretches = stretches(samples, facts.end);
-        let leaders = leaders(&stretches);
+        let leaders = leaders(&facts.stretches);
         Self {
             summary,
             operations: counts.collect(),
@@ -124,7 +122,7 @@ impl<'a> Results<'a> {
             faults,
             leader_changes: leaders.len().saturating_sub(1),
             leaders,
-            learners: learners(&stretches),
+            learners: learners(&facts.stretches),
         }
     }
 

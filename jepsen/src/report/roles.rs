@@ -1,35 +1,30 @@
 //! `roles.svg`: who led, and what every node took itself for.
 
-use std::collections::BTreeMap;
-
 use super::chart::{Chart, Key};
 use super::facts::Facts;
-use super::leadership::{Stretch, leaders, rivals, stretches};
+use super::leadership::{ROLES, Stretch, by_node, leaders, rivals, title, word};
 use super::scale::clock;
-use crate::cluster::{Role, Sample};
+use crate::cluster::Role;
 
-const ROLES: [Role; 5] = [Role::Leader, Role::Follower, Role::Learner, Role::Candidate, Role::Down];
 const LANE: f64 = 30.0;
 const DIGIT: f64 = 6.6;
 
 /// Draws it, with a lane for each of `nodes` and for every other that was sampled.
-pub fn draw(facts: &Facts<'_>, samples: &[Sample], nodes: u32, run: &str) -> String {
+pub fn draw(facts: &Facts<'_>, nodes: u32, run: &str) -> String {
     let mut chart = Chart::new(facts, "Who led, and what every node was", run);
     ROLES.iter().for_each(|role| chart.key(&Key::Box(word(*role)), word(*role)));
     chart.key(&Key::Box("none"), "nobody leads");
     chart.faults();
-    let stretches = stretches(samples, facts.end);
-    let mut lanes: BTreeMap<u32, Vec<&Stretch>> = (1..=nodes).map(|node| (node, vec![])).collect();
-    stretches.iter().for_each(|stretch| lanes.entry(stretch.said.node).or_default().push(stretch));
+    let lanes = by_node(&facts.stretches, nodes);
     let height = LANE * (lanes.len() + 1) as f64 + 14.0;
-    let panel = chart.panel(height, &caption(&stretches));
-    leadership(&mut chart, &stretches, panel.top + 4.0);
+    let panel = chart.panel(height, &caption(&facts.stretches));
+    leadership(&mut chart, &facts.stretches, panel.top + 4.0);
     for (place, (node, of_node)) in lanes.iter().enumerate() {
         let y = panel.top + 12.0 + (place + 1) as f64 * LANE;
         chart.margin(y + 15.0, &format!("node {node}"));
         lane(&mut chart, of_node, y);
     }
-    if samples.is_empty() {
+    if facts.stretches.is_empty() {
         chart.nothing(panel, "no node was ever sampled");
     }
     chart.finish()
@@ -86,27 +81,4 @@ fn strip(chart: &mut Chart<'_>, stretch: &Stretch, y: f64) {
     let (from, until) = (chart.x(stretch.from), chart.x(stretch.until));
     let size = ((until - from).max(0.8), LANE - 8.0);
     chart.titled(word(stretch.said.role), (from, y), size, &title(stretch));
-}
-
-fn title(stretch: &Stretch) -> String {
-    let Sample { node, role, term, leader, .. } = stretch.said;
-    let mut title = format!("node {node}: {}", word(role));
-    if role != Role::Down {
-        title += &format!(", term {term}");
-    }
-    if let Some(leader) = leader.filter(|_| role != Role::Leader) {
-        title += &format!(", follows node {leader}");
-    }
-    format!("{title}\n{} to {}", clock(stretch.from), clock(stretch.until))
-}
-
-/// How a role is written, and the class of its colour.
-fn word(role: Role) -> &'static str {
-    match role {
-        Role::Leader => "leader",
-        Role::Follower => "follower",
-        Role::Learner => "learner",
-        Role::Candidate => "candidate",
-        Role::Down => "down",
-    }
 }

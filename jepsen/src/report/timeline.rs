@@ -1,4 +1,5 @@
-//! `timeline.html`: a column for each process, time down, a box for each operation.
+//! `timeline.html`: a column for each process, time down, a box for each operation; beside them what
+//! was broken and what each node was.
 //!
 //! One file without script and without any resource of elsewhere: whoever points at a box is shown
 //! the whole operation by the style sheet alone. A process that took over the thread of one that
@@ -6,15 +7,18 @@
 
 mod choice;
 mod layout;
+mod nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::choice::{DRAWN_MAX, choose};
 use self::layout::Layout;
+use self::nodes::Nodes;
 use super::Summary;
 use super::chart::{Lanes, hue};
 use super::facts::{Facts, OUTCOMES, word};
 use super::faults::{self, Band};
+use super::leadership::{self, ROLES};
 use super::markup::{Attributes, Markup, Px, shorten};
 use super::scale::{clock, grouped, nice, seconds, span};
 use crate::history::{Event, Kind, Operation, Process};
@@ -50,7 +54,7 @@ pub fn draw(facts: &Facts<'_>, summary: &Summary) -> String {
     page.close();
     page.open("body", &[]);
     header(&mut page, facts, summary, chosen.len());
-    sheet(&mut page, facts, &layout);
+    sheet(&mut page, facts, summary.nodes, &layout);
     map(&mut page, facts, &layout);
     page.finish()
 }
@@ -70,7 +74,10 @@ fn header(page: &mut Markup, facts: &Facts<'_>, summary: &Summary, drawn: usize)
     for outcome in OUTCOMES {
         page.element("i", &[("class", &format!("key {}", word(outcome)))], word(outcome));
     }
-    let note = "Point at a box for the operation. Time is stretched where operations are dense.";
+    for role in ROLES.map(leadership::word) {
+        page.element("i", &[("class", &format!("key {role}"))], role);
+    }
+    let note = "Point at a box for the operation, or at a lane of a node for its role. Time is stretched where operations are dense.";
     page.element("span", &[], &format!("{} {note}", sampled(facts.operations.len(), drawn)));
     page.close();
     page.close();
@@ -139,20 +146,23 @@ fn class(facts: &Facts<'_>, band: &Band) -> String {
     if band.error.is_some() { "void".to_string() } else { hue(facts, &band.name) }
 }
 
-fn sheet(page: &mut Markup, facts: &Facts<'_>, layout: &Layout) {
+fn sheet(page: &mut Markup, facts: &Facts<'_>, nodes: u32, layout: &Layout) {
     let lanes = Lanes::new(facts.bands.iter().map(|band| edges(layout, band)));
-    let left = AXIS + lanes.count.min(FAULT_LANES_MAX) as f64 * FAULT_LANE;
+    let nodes =
+        Nodes::new(facts, nodes, AXIS + lanes.count.min(FAULT_LANES_MAX) as f64 * FAULT_LANE);
+    let left = nodes.right();
     let columns = Columns::new(facts);
     let count = columns.0.len().max(1) as f64;
     let width = ((COLUMNS_WIDTH - left) / count).clamp(56.0, 190.0);
     let total = Px(left + width * count);
     let style = format!("--l:{}px;--w:{}px;width:{total}px", Px(left), Px(width));
     page.open("main", &[("style", &style)]);
-    heads(page, facts, &columns);
+    heads(page, facts, &nodes, &columns);
     let height = format!("height:{}px", Px(layout.height() + 20.0));
     page.open("div", &[("class", &"sheet"), ("style", &height)]);
     bands(page, facts, layout, &lanes.of);
     ticks(page, facts, layout);
+    nodes.draw(page, layout);
     gaps(page, layout);
     boxes(page, facts, layout, &columns);
     page.close();
@@ -160,13 +170,14 @@ fn sheet(page: &mut Markup, facts: &Facts<'_>, layout: &Layout) {
 }
 
 /// The thread of each column, with the node that it asks if it is always the same.
-fn heads(page: &mut Markup, facts: &Facts<'_>, columns: &Columns) {
+fn heads(page: &mut Markup, facts: &Facts<'_>, lanes: &Nodes<'_>, columns: &Columns) {
     let mut nodes: BTreeMap<u64, BTreeSet<Option<u32>>> = BTreeMap::new();
     for operation in &facts.operations {
         nodes.entry(facts.thread(operation)).or_default().insert(operation.invoked.node);
     }
     page.open("div", &[("class", &"heads")]);
     page.element("span", &[], "process");
+    lanes.heads(page);
     for (thread, nodes) in nodes {
         let node = match nodes.first() {
             Some(Some(node)) if nodes.len() == 1 => format!(" · node {node}"),
