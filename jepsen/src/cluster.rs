@@ -34,6 +34,7 @@ mod process;
 mod queue;
 mod repair;
 mod sampler;
+pub mod server;
 mod socket;
 mod target;
 mod tool;

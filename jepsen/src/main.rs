@@ -6,7 +6,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jepsen::check::{self, Verdict, selftest};
-use jepsen::cluster::{self, Mode, Target};
+use jepsen::cluster::{self, Mode, Target, server};
 use jepsen::history::History;
 use jepsen::nemesis;
 use jepsen::report::tabulate::Runs;
@@ -80,9 +80,9 @@ struct Common {
     /// What is tested
     #[arg(long, value_enum, default_value_t = Tested::Talus)]
     target: Tested,
-    /// The server binary
-    #[arg(long, value_name = "PATH", env = "TALUS", default_value = "talus")]
-    talus: PathBuf,
+    /// The server binary [default: talus beside this program, or else in PATH]
+    #[arg(long, value_name = "PATH", env = "TALUS")]
+    talus: Option<PathBuf>,
     /// Faults leave a majority whole, and service must go on
     #[arg(long)]
     liveness: bool,
@@ -185,6 +185,11 @@ fn mutant(id: &str) -> Result<String, String> {
     ids.contains(&id).then(|| id.to_owned()).ok_or_else(|| format!("there are: {}", ids.join(", ")))
 }
 
+/// A path from the root, so that what is printed of it holds in every directory.
+fn whole(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{path:?}: {error}"))
+}
+
 fn main() -> ExitCode {
     let verb = Cli::parse().verb;
     let stop = match stop::on_signals() {
@@ -196,15 +201,18 @@ fn main() -> ExitCode {
     };
     let verdict = match verb {
         Verb::Run(run) => play_run(&run, &stop),
-        Verb::Check(check) => check_file(&check),
-        Verb::Selftest => test_self(),
-        Verb::List => list(),
+        Verb::Check(check) => Ok(check_file(&check)),
+        Verb::Selftest => Ok(test_self()),
+        Verb::List => Ok(list()),
         Verb::Soak(soak) => play_soak(&soak, &stop),
         Verb::Mutants(mutants) => play_mutants(&mutants, &stop),
         Verb::Suite(suite) => play_suite(&suite, &stop),
         Verb::Tabulate(tabulate) => tabulate_runs(&tabulate.dirs),
     };
-    code(verdict)
+    code(verdict.unwrap_or_else(|why| {
+        tell::aside(why);
+        Verdict::Unknown
+    }))
 }
 
 fn code(verdict: Verdict) -> ExitCode {
@@ -217,27 +225,29 @@ fn code(verdict: Verdict) -> ExitCode {
 
 impl Common {
     /// What all runs of this command share. Says at once what this machine lacks.
-    fn config(&self) -> Config {
+    fn config(&self) -> Result<Config, String> {
         let seed = self.seed.unwrap_or_else(rand::random);
         let target = match self.target {
-            Tested::Talus => Target::Talus(self.talus.clone()),
+            Tested::Talus => Target::Talus(self.talus.as_deref().map_or_else(server::find, whole)?),
             Tested::Sentinel => Target::Sentinel,
             Tested::Etcd => Target::Etcd,
         };
-        Config {
+        let out =
+            self.out.clone().unwrap_or_else(|| Path::new("jepsen-out").join(seed.to_string()));
+        Ok(Config {
             workload: &ROWS[0],
             nemeses: Vec::new(),
             nodes: 3,
             seconds: 0,
             seed,
-            dir: self.out.clone().unwrap_or_else(|| Path::new("jepsen-out").join(seed.to_string())),
+            dir: whole(&out)?,
             mode: self.mode(),
             target,
             rate: self.rate,
             concurrency: self.concurrency,
             liveness: self.liveness,
             env: Vec::new(),
-        }
+        })
     }
 
     fn mode(&self) -> Mode {
@@ -253,8 +263,8 @@ impl Common {
     }
 }
 
-fn play_run(args: &Run, stop: &AtomicBool) -> Verdict {
-    let base = args.common.config();
+fn play_run(args: &Run, stop: &AtomicBool) -> Result<Verdict, String> {
+    let base = args.common.config()?;
     let nemeses: Vec<String> =
         args.nemesis.iter().filter(|name| *name != "none").cloned().collect();
     let several = args.workload.len() > 1;
@@ -270,7 +280,7 @@ fn play_run(args: &Run, stop: &AtomicBool) -> Verdict {
     if several {
         tell::out(account::summary(&lines));
     }
-    suite::worst(&lines)
+    Ok(suite::worst(&lines))
 }
 
 fn check_file(args: &Check) -> Verdict {
@@ -334,42 +344,36 @@ fn list() -> Verdict {
     Verdict::Valid
 }
 
-fn play_soak(args: &Soak, stop: &AtomicBool) -> Verdict {
-    let base = args.common.config();
+fn play_soak(args: &Soak, stop: &AtomicBool) -> Result<Verdict, String> {
+    let base = args.common.config()?;
     let faults: Vec<String> = nemesis::names().iter().map(|name| (*name).to_owned()).collect();
     let length = Duration::from_secs_f64(args.hours.max(0.0) * 3600.0);
     let lines = soak::play(&base, &faults, length, stop);
     tell::out(account::summary(&lines));
-    suite::worst(&lines)
+    Ok(suite::worst(&lines))
 }
 
-fn tabulate_runs(dirs: &[PathBuf]) -> Verdict {
-    match Runs::read(dirs) {
-        Ok(runs) => {
-            tell::out(runs.text());
-            runs.worst()
-        }
-        Err(why) => {
-            tell::aside(why);
-            Verdict::Unknown
-        }
-    }
+fn tabulate_runs(dirs: &[PathBuf]) -> Result<Verdict, String> {
+    let runs = Runs::read(dirs)?;
+    tell::out(runs.text());
+    Ok(runs.worst())
 }
 
-fn play_mutants(args: &Mutants, stop: &AtomicBool) -> Verdict {
-    let base = args.common.config();
+fn play_mutants(args: &Mutants, stop: &AtomicBool) -> Result<Verdict, String> {
+    let base = args.common.config()?;
     let control = mutants::control(&base, stop);
     if control != Verdict::Valid {
         tell::out("the build without a bug is not valid: what is caught of it proves nothing");
-        return control;
+        return Ok(control);
     }
     let trials = mutants::play(&base, &args.only, args.seeds, stop);
     tell::out(mutants::summary(&trials));
-    if trials.iter().all(mutants::Trial::is_caught) { Verdict::Valid } else { Verdict::Invalid }
+    let caught = trials.iter().all(mutants::Trial::is_caught);
+    Ok(if caught { Verdict::Valid } else { Verdict::Invalid })
 }
 
-fn play_suite(args: &Suite, stop: &AtomicBool) -> Verdict {
-    let base = args.common.config();
+fn play_suite(args: &Suite, stop: &AtomicBool) -> Result<Verdict, String> {
+    let base = args.common.config()?;
     let (jobs, tested) = match args.which {
         Which::Smoke => (suite::SMOKE, test_self()),
         // A target that is asked for is what shall be tested, and no control.
@@ -379,5 +383,5 @@ fn play_suite(args: &Suite, stop: &AtomicBool) -> Verdict {
     let configs = jobs.iter().enumerate().map(|(number, job)| suite::configure(&base, job, number));
     let lines = suite::play(configs, stop);
     tell::out(account::summary(&lines));
-    suite::worst(&lines).max(tested)
+    Ok(suite::worst(&lines).max(tested))
 }

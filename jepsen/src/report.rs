@@ -36,6 +36,7 @@ use self::tally::Figures;
 pub use self::text::text;
 use crate::check::{Finding, Verdict};
 use crate::cluster::Sample;
+use crate::cluster::server::Identity;
 use crate::history::History;
 
 /// What a run was and what came out of it, beside its history.
@@ -55,10 +56,9 @@ pub struct Summary {
     pub concurrency: u64,
     /// The seed of workload and faults.
     pub seed: u64,
-    /// The commit of the server that ran; empty if unknown.
-    pub commit: String,
-    /// What its binary says of its version; empty if unknown.
-    pub version: String,
+    /// The server that ran.
+    #[serde(flatten)]
+    pub server: Identity,
     /// How long all of it took.
     #[serde(rename = "duration_s", serialize_with = "results::duration")]
     pub duration: Duration,
@@ -82,8 +82,7 @@ impl Summary {
             nodes: 0,
             concurrency: 0,
             seed: 0,
-            commit: String::new(),
-            version: String::new(),
+            server: Identity::default(),
             duration: Duration::ZERO,
             phases: Vec::new(),
             findings: Vec::new(),
@@ -101,11 +100,8 @@ impl Summary {
             let duration = u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX);
             title += &format!(" · {}", scale::span(duration));
         }
-        if !self.version.is_empty() {
-            title += &format!(" · {}", self.version);
-        }
-        if !self.commit.is_empty() {
-            title += &format!(" · {}", markup::shorten(&self.commit, 12));
+        if self.server != Identity::default() {
+            title += &format!(" · {}", self.server);
         }
         title
     }

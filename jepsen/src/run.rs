@@ -25,6 +25,7 @@ pub mod suite;
 mod tests;
 
 use crate::check::{Finding, Verdict, availability, coverage, crashes};
+use crate::cluster::server::Identity;
 use crate::cluster::{Cluster, Problem, Sample};
 use crate::history::{History, Recorder};
 use crate::nemesis::Plan;
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// All of them.
     pub findings: Vec<Finding>,
+    /// What was run.
+    pub server: Identity,
     /// What it counts for beside others.
     pub figures: Figures,
     /// From start to judgement.
@@ -94,6 +97,8 @@ pub fn run(asked: &Config, stop: &AtomicBool) -> Result<Outcome, Failure> {
     let (config, skipped) = asked.possible().map_err(Failure::Impossible)?;
     skipped.iter().for_each(|what| tell::aside(format_args!("skipped: {what}")));
     let plan = config.plan().map_err(Failure::Impossible)?;
+    // Asked for now: who builds meanwhile has another when the run is over.
+    let server = config.target.identity();
     let mut clock = Clock::start();
     let ran = play(&config, &plan, stop, &mut clock)?;
     let findings = judge(&config, &ran);
@@ -104,8 +109,7 @@ pub fn run(asked: &Config, stop: &AtomicBool) -> Result<Outcome, Failure> {
         nodes: config.nodes,
         concurrency: config.all_lanes(),
         seed: config.seed,
-        commit: command::commit(),
-        version: command::version(&config.target),
+        server,
         verdict: findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Unknown),
         duration: clock.begun.elapsed(),
         phases: clock.laps,
@@ -188,6 +192,7 @@ fn conclude(config: &Config, ran: &Remains, summary: &mut Summary) -> Result<Out
         verdict: summary.verdict,
         figures,
         duration: summary.duration,
+        server: summary.server.clone(),
         dir: config.dir.clone(),
         text: report::text(summary, &ran.history),
         findings: std::mem::take(&mut summary.findings),

@@ -1,6 +1,7 @@
 //! The command as a shell starts it.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn harness() -> Command {
@@ -37,4 +38,22 @@ fn whoever_closes_the_pipe_is_told_no_more_and_nothing_panics() {
             assert!(!said.contains("panicked"), "{args:?}: {said}");
         }
     }
+}
+
+/// The harness copied to where no server is beside it.
+fn alone(dir: &Path) -> Command {
+    let copy = dir.join("talus-jepsen");
+    std::fs::copy(env!("CARGO_BIN_EXE_talus-jepsen"), &copy).unwrap();
+    let mut command = Command::new(copy);
+    command.env_remove("TALUS").env("PATH", dir.join("empty")).current_dir(dir);
+    command
+}
+
+#[test]
+fn whoever_names_no_server_is_told_where_one_was_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = alone(dir.path()).args(["run", "--mode", "loopback"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let told = format!("there is no talus in {} nor in PATH", dir.path().display());
+    assert_eq!((output.status.code(), said.contains(&told)), (Some(2), true), "{said}");
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 
 use invented::Size;
 use jepsen::check::{Finding, Verdict};
+use jepsen::cluster::server::Identity;
 use jepsen::cluster::{Role, Sample};
 use jepsen::history::{Event, History, Kind, Process, Value};
 use jepsen::report::{Summary, text, write};
@@ -298,7 +299,7 @@ fn nothing_that_a_server_or_a_person_wrote_becomes_markup() {
         verdict: Verdict::Invalid,
         workload: hostile.to_string(),
         nemeses: vec![hostile.to_string()],
-        commit: hostile.to_string(),
+        server: Identity { version: hostile.to_string(), binary: hostile.to_string() },
         skipped: vec![hostile.to_string()],
         findings: vec![Finding {
             checker: "elle",

@@ -1,6 +1,8 @@
 //! Programs of Debian that do what safe Rust cannot, or would do in many lines.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Problem;
@@ -17,7 +19,17 @@ pub fn command(program: &str) -> Command {
 
 /// Whether the program is installed.
 pub fn has(program: &str) -> bool {
-    PATH.split(':').any(|dir| std::path::Path::new(dir).join(program).exists())
+    find(program).is_some()
+}
+
+/// Where the program is, if it is installed.
+pub fn find(program: &str) -> Option<PathBuf> {
+    PATH.split(':').map(|dir| Path::new(dir).join(program)).find(|file| is_program(file))
+}
+
+/// Whether it is a file that somebody may execute.
+pub fn is_program(file: &Path) -> bool {
+    file.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 
 /// What this process lacks of root's rights. Root of a container has them not all: without the one to

@@ -3,16 +3,25 @@
 use super::command;
 use super::suite::{Line, blame, named, word};
 use crate::check::Verdict;
+use crate::cluster::server::Identity;
 use crate::report::table;
 use crate::report::tally::Tally;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
-/// The table of all runs, what they come to, and the first one that was worst.
+/// The table of all runs, what was run, what they come to, and the first one that was worst.
 pub fn summary(lines: &[Line]) -> String {
     const HEADS: &[&str] =
         &["workload", "nemesis", "nodes", "seed", "operations", "seconds", "verdict", "why"];
     let table = table::draw(HEADS, &lines.iter().map(Line::cells).collect::<Vec<_>>());
-    format!("{table}\n{}\n{}", tally(lines), first_failure(lines))
+    format!("{table}{}\n{}\n{}", servers(lines), tally(lines), first_failure(lines))
+}
+
+/// A line for each server that was run: there are several if one was built meanwhile.
+pub(super) fn servers<'a>(lines: impl IntoIterator<Item = &'a Line>) -> String {
+    let ran = lines.into_iter().filter_map(|line| Some(&line.result.as_ref().ok()?.server));
+    let servers: BTreeSet<&Identity> = ran.collect();
+    servers.iter().map(|server| format!("\nserver: {server}")).collect()
 }
 
 /// What they come to. A run that came to nothing counts with its verdict.
@@ -51,6 +60,7 @@ pub fn came_to_nothing(lines: &[Line], count: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
     use super::*;
     use crate::run::suite::tests::{ended, line};
     use crate::run::{Failure, Problem};
@@ -73,6 +83,19 @@ mod tests {
         assert!(summary(&lines).contains("\nfirst unknown: register × none, seed 8\n"));
         lines.truncate(1);
         assert!(summary(&lines).ends_with("3 changes of leader\n"));
+    }
+
+    #[test]
+    fn the_table_tells_each_server_that_was_run_once() {
+        let mut lines = [(); 3].map(|()| ended(Verdict::Valid, "set"));
+        for (line, binary) in lines.iter_mut().zip(["9c26f03aa17b", "9c26f03aa17b", "0b5c11d2a9e4"])
+        {
+            let (version, binary) = ("talus 0.1.0".to_owned(), binary.to_owned());
+            line.result.as_mut().unwrap().server = Identity { version, binary };
+        }
+        let told =
+            "\nserver: talus 0.1.0 · 0b5c11d2a9e4\nserver: talus 0.1.0 · 9c26f03aa17b\n3 runs:";
+        assert!(summary(&lines).contains(told), "{}", summary(&lines));
     }
 
     #[test]

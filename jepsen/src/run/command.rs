@@ -1,8 +1,7 @@
-//! What a person types to get the same run again, and what it ran from.
+//! What a person types to get the same run again.
 
 use super::Config;
 use crate::cluster::{Mode, Target};
-use std::process::Command;
 
 /// The command that repeats a run: same workload, schedule and rates; interleavings differ.
 pub fn of(config: &Config) -> String {
@@ -46,28 +45,6 @@ fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// The commit of the checkout that this is run in, if it is one.
-pub fn commit() -> String {
-    let output = Command::new("git").args(["describe", "--always", "--dirty"]).output();
-    match output {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).trim().to_owned()
-        }
-        _ => "unknown".to_owned(),
-    }
-}
-
-/// What the server says of its version; empty if it cannot be asked.
-pub fn version(target: &Target) -> String {
-    let asked = match target {
-        Target::Talus(path) => Command::new(path).arg("--version").output(),
-        Target::Sentinel => Command::new("redis-server").arg("--version").output(),
-        Target::Etcd => Command::new("etcd").arg("--version").output(),
-    };
-    let text = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

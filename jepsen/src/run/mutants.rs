@@ -4,7 +4,7 @@
 //! pairs each bug with the workload and the faults under which it must show.
 
 use super::suite::{self, Job, Line, job};
-use super::{Config, Outcome};
+use super::{Config, Outcome, account};
 use crate::check::Verdict;
 use crate::report::table;
 use std::collections::BTreeSet;
@@ -182,5 +182,7 @@ fn configs(base: &Config, mutant: &Mutant, seeds: u64) -> impl Iterator<Item = C
 /// The table of all mutants.
 pub fn summary(trials: &[Trial]) -> String {
     const HEADS: &[&str] = &["mutant", "bug", "under", "caught", "by", "seconds"];
+    let lines = trials.iter().flat_map(|trial| &trial.lines);
     table::draw(HEADS, &trials.iter().map(Trial::cells).collect::<Vec<_>>())
+        + &account::servers(lines)
 }

@@ -289,11 +289,11 @@ pub(super) mod tests {
     }
 
     pub fn ended(verdict: Verdict, checker: &'static str) -> Line {
-        let (duration, dir, text) = Default::default();
+        let (duration, dir, text, server) = Default::default();
         let (summary, details) = Default::default();
         let figures = Figures { operations: 1000, faults_survived: 2, leader_changes: 3 };
         let findings = vec![Finding { checker, verdict, summary, details }];
-        line(Ok(Outcome { verdict, findings, figures, duration, dir, text }))
+        line(Ok(Outcome { verdict, findings, server, figures, duration, dir, text }))
     }
 
     #[test]

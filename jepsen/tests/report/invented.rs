@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use jepsen::check::{Finding, Verdict};
+use jepsen::cluster::server::Identity;
 use jepsen::cluster::{Role, Sample};
 use jepsen::history::{Event, History, Kind, Process, Value};
 use jepsen::report::Summary;
@@ -193,8 +194,7 @@ fn summary(size: Size, history: &History) -> Summary {
         nodes,
         concurrency: size.threads,
         seed,
-        commit: "9c26f03aa17b".to_string(),
-        version: "talus 0.1.0".to_string(),
+        server: Identity { version: "talus 0.1.0".into(), binary: "9c26f03aa17b".into() },
         duration: Duration::from_secs(seconds + 14),
         phases: vec![("load".to_string(), Duration::from_secs(seconds))],
         findings: findings(history),
