@@ -14,6 +14,7 @@ use jepsen::report::{self, Summary};
 use jepsen::run::{self, Config, account, mutants, soak, stop, suite};
 use jepsen::tell;
 use jepsen::workload::{ROWS, Row};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -87,7 +88,7 @@ struct Common {
     #[arg(long)]
     liveness: bool,
     /// Operations a second and client
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
     rate: f64,
     /// Clients a node
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -106,7 +107,7 @@ struct Check {
 #[derive(Args)]
 struct Soak {
     /// How long
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = hours)]
     hours: f64,
     #[command(flatten)]
     common: Common,
@@ -171,6 +172,21 @@ enum Tested {
 fn workload(name: &str) -> Result<&'static Row, String> {
     let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
     Row::named(name).ok_or_else(|| format!("there are: {}", names.join(", ")))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, 0.01..=10_000.0)
+}
+
+/// At most a year.
+fn hours(text: &str) -> Result<f64, String> {
+    number(text, 0.001..=8760.0)
+}
+
+/// Neither is one that is none, nor infinity, in any range.
+fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
 }
 
 fn fault(name: &str) -> Result<String, String> {
@@ -256,8 +272,15 @@ impl Common {
             Kept::Loopback => Mode::Loopback,
             Kept::Auto => {
                 let lacking = cluster::lacks(Mode::Namespaces);
-                lacking.iter().for_each(|what| tell::aside(format_args!("no namespaces: {what}")));
-                if lacking.is_empty() { Mode::Namespaces } else { Mode::Loopback }
+                if lacking.is_empty() {
+                    return Mode::Namespaces;
+                }
+                tell::aside(format_args!(
+                    "nodes run on loopback addresses behind proxies, since for namespaces this \
+                     machine lacks {}; faults that need more are skipped",
+                    lacking.join(", ")
+                ));
+                Mode::Loopback
             }
         }
     }
@@ -347,7 +370,7 @@ fn list() -> Verdict {
 fn play_soak(args: &Soak, stop: &AtomicBool) -> Result<Verdict, String> {
     let base = args.common.config()?;
     let faults: Vec<String> = nemesis::names().iter().map(|name| (*name).to_owned()).collect();
-    let length = Duration::from_secs_f64(args.hours.max(0.0) * 3600.0);
+    let length = Duration::from_secs_f64(args.hours * 3600.0);
     let lines = soak::play(&base, &faults, length, stop);
     tell::out(account::summary(&lines));
     Ok(suite::worst(&lines))

@@ -40,6 +40,26 @@ fn whoever_closes_the_pipe_is_told_no_more_and_nothing_panics() {
     }
 }
 
+#[test]
+fn numbers_that_make_no_sense_are_refused_with_what_would() {
+    for (args, told) in [
+        (["soak", "--hours", "1e30"], "from 0.001 to 8760"),
+        (["soak", "--hours", "NaN"], "from 0.001 to 8760"),
+        (["soak", "--hours", "0"], "from 0.001 to 8760"),
+        (["run", "--rate", "1e-320"], "from 0.01 to 10000"),
+        (["run", "--rate", "inf"], "from 0.01 to 10000"),
+        (["suite", "smoke", "--rate=-1"], "from 0.01 to 10000"),
+    ] {
+        let output = harness().args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            (output.status.code(), said.contains(told)),
+            (Some(2), true),
+            "{args:?}: {said}"
+        );
+    }
+}
+
 /// The harness copied to where no server is beside it.
 fn alone(dir: &Path) -> Command {
     let copy = dir.join("talus-jepsen");

@@ -36,7 +36,7 @@ pub fn is_program(file: &Path) -> bool {
 /// administer the system there are neither namespaces nor mounts.
 pub fn lacks_root() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
-        return Some("root");
+        return Some("the rights of root");
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     (!administers(&status)).then_some("the capability CAP_SYS_ADMIN")
