@@ -90,6 +90,9 @@ struct Common {
     /// Operations a second and client
     #[arg(long, default_value_t = 20.0, value_parser = rate)]
     rate: f64,
+    /// A setting of the server, above the harness's own; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::setting)]
+    settings: Vec<(String, String)>,
     /// Clients a node
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
     concurrency: u32,
@@ -262,6 +265,7 @@ impl Common {
             rate: self.rate,
             concurrency: self.concurrency,
             liveness: self.liveness,
+            settings: self.settings.clone(),
             env: Vec::new(),
         })
     }

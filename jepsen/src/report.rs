@@ -26,6 +26,7 @@ mod tests;
 mod text;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
@@ -59,6 +60,8 @@ pub struct Summary {
     /// The server that ran.
     #[serde(flatten)]
     pub server: Identity,
+    /// The settings it was given.
+    pub settings: BTreeMap<String, String>,
     /// How long all of it took.
     #[serde(rename = "duration_s", serialize_with = "results::duration")]
     pub duration: Duration,
@@ -83,6 +86,7 @@ impl Summary {
             concurrency: 0,
             seed: 0,
             server: Identity::default(),
+            settings: BTreeMap::new(),
             duration: Duration::ZERO,
             phases: Vec::new(),
             findings: Vec::new(),

@@ -32,7 +32,7 @@ use crate::nemesis::Plan;
 use crate::report::tally::Figures;
 use crate::report::{self, Summary};
 use crate::tell;
-pub use config::Config;
+pub use config::{Config, setting};
 use stage::Stage;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
@@ -110,6 +110,7 @@ pub fn run(asked: &Config, stop: &AtomicBool) -> Result<Outcome, Failure> {
         concurrency: config.all_lanes(),
         seed: config.seed,
         server,
+        settings: config.options().settings.into_iter().collect(),
         verdict: findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Unknown),
         duration: clock.begun.elapsed(),
         phases: clock.laps,

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use super::{Target, tool};
+use super::{Problem, Target, tool};
 
 /// So many digits of a digest are told: none of a project's builds has those of another.
 const DIGITS: usize = 12;
@@ -55,6 +55,13 @@ impl Target {
         // Before the digest of a file whose name has to be escaped there is a backslash.
         let digits = digest.trim_start_matches('\\').chars().take(DIGITS);
         Identity { version, binary: digits.collect() }
+    }
+
+    /// Why it would not start with these settings.
+    pub fn refuses(&self, settings: &[(String, String)]) -> Option<Problem> {
+        let Self::Talus(program) = self else { return None };
+        let given = settings.iter().map(|(key, value)| format!("--set={key}={value}"));
+        tool::insist(Command::new(program).args(["config", "show"]).args(given)).err()
     }
 
     fn program(&self) -> Option<PathBuf> {

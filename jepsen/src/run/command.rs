@@ -16,6 +16,8 @@ pub fn of(config: &Config) -> String {
     words.push(format!("--rate {} --concurrency {}", config.rate, config.concurrency));
     words.push(format!("--mode {}", mode(config.mode)));
     words.push(target(&config.target));
+    let given = config.settings.iter().map(|(key, value)| quoted(&format!("{key}={value}")));
+    words.extend(given.map(|setting| format!("--set {setting}")));
     if config.liveness {
         words.push("--liveness".to_owned());
     }

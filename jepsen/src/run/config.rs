@@ -2,7 +2,7 @@
 
 use crate::check::coverage;
 use crate::client::seat::Service;
-use crate::cluster::{Mode, Options, Sample, Target, lacks_root};
+use crate::cluster::{Mode, Options, Problem, Sample, Target, lacks_root};
 use crate::nemesis::{self, Plan};
 use crate::workload::Row;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,25 @@ const SETTINGS: &[(&str, &str)] = &[
     ("raft.log_segment_bytes", "1mb"),
     ("storage.memtable_bytes", "1mb"),
 ];
+
+/// Those that the harness cannot do without, whatever is asked for.
+const OWN: &[&str] = &["admin.token", "server.protected_mode"];
+
+/// A setting as it is asked for, `KEY=VALUE`. Whether there is one of that name the server knows.
+pub fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+    if key.is_empty() || !key.chars().all(plain) {
+        return Err("KEY must be the name of a setting, such as raft.write_timeout_ms".to_owned());
+    }
+    if value.chars().any(char::is_control) {
+        return Err("VALUE must not have control characters".to_owned());
+    }
+    if OWN.contains(&key) {
+        return Err(format!("{key} is the harness's own"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
 
 /// What a run shall be.
 #[derive(Debug, Clone)]
@@ -47,6 +66,8 @@ pub struct Config {
     pub concurrency: u32,
     /// Whether faults leave a majority whole, so that service must go on.
     pub liveness: bool,
+    /// Settings of the servers, above all others.
+    pub settings: Vec<(String, String)>,
     /// Environment of the servers.
     pub env: Vec<(String, String)>,
 }
@@ -59,6 +80,9 @@ impl Config {
         let lacking = bare.options().lacks();
         if !lacking.is_empty() {
             return Err(format!("this machine lacks {}", lacking.join(", ")));
+        }
+        if let Some(why) = self.refused() {
+            return Err(format!("the server refuses its settings: {why}"));
         }
         let (mut config, mut skipped) = (bare, Vec::new());
         for name in &self.nemeses {
@@ -77,6 +101,9 @@ impl Config {
         if self.target == Target::Etcd && !self.workload.on_etcd {
             return Err(format!("{} cannot be run against etcd", self.workload.name));
         }
+        if !self.is_talus() && !self.settings.is_empty() {
+            return Err("settings can only be given to Talus".to_owned());
+        }
         if self.nodes == 0 || self.concurrency == 0 || self.rate.is_nan() || self.rate <= 0.0 {
             return Err("nodes, concurrency and rate must be more than nothing".to_owned());
         }
@@ -84,6 +111,12 @@ impl Config {
             return Err(format!("{} has a run in it already", self.dir.display()));
         }
         Ok(())
+    }
+
+    /// Why the server would not start with the settings that were asked for beside all others.
+    fn refused(&self) -> Option<Problem> {
+        let asked = !self.settings.is_empty();
+        asked.then(|| self.target.refuses(&self.options().settings)).flatten()
     }
 
     /// Why a fault cannot be had here.
@@ -109,8 +142,9 @@ impl Config {
     pub fn options(&self) -> Options {
         let needs = nemesis::requires(&self.nemeses);
         let usual = SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        // What a fault needs comes last, and counts.
-        let settings: BTreeMap<String, String> = usual.chain(needs.settings).collect();
+        // What comes last counts: what a fault needs, and above all what was asked for.
+        let settings = usual.chain(needs.settings).chain(self.settings.iter().cloned());
+        let settings: BTreeMap<String, String> = settings.collect();
         Options {
             nodes: self.nodes,
             mode: self.mode,
@@ -162,5 +196,62 @@ impl Config {
             elections: self.is_talus().then_some(terms.len() as u64),
             operations_min: (self.seconds / 4).max(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use crate::run::Failure;
+    use crate::run::command;
+    use crate::run::suite::tests::line;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn config() -> Config {
+        line(Err(Failure::Panicked)).config
+    }
+
+    #[test]
+    fn a_setting_that_is_none_is_refused() {
+        let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
+        assert_eq!(setting("raft.write_timeout_ms=5"), pair("raft.write_timeout_ms", "5"));
+        assert_eq!(setting("log.level=a=b"), pair("log.level", "a=b"));
+        for wrong in ["", "raft.x", "=5", "--set=5", "raft.x y=5", "a=\u{1b}", "admin.token=x"] {
+            assert!(setting(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_above_the_harness_and_what_faults_need() {
+        let mut config = Config { nemeses: vec!["snapshot".to_owned()], ..config() };
+        let set =
+            [setting("raft.election_timeout_min_ms=400"), setting("raft.log_cache_bytes=9mb")];
+        config.settings = set.into_iter().map(Result::unwrap).collect();
+        let settings: BTreeMap<_, _> = config.options().settings.into_iter().collect();
+        assert_eq!(settings["raft.election_timeout_min_ms"], "400");
+        assert_eq!(settings["raft.election_timeout_max_ms"], "600");
+        assert_eq!(settings["raft.log_cache_bytes"], "9mb");
+        let command = command::of(&config);
+        let told = " --set raft.election_timeout_min_ms=400 --set raft.log_cache_bytes=9mb ";
+        assert!(command.contains(told), "{command}");
+        assert!(config.possible().unwrap_err().contains("only be given to Talus"));
+    }
+
+    #[test]
+    fn a_setting_that_the_server_does_not_know_is_no_finding() {
+        let dir = tempfile::tempdir().unwrap();
+        let talus = dir.path().join("talus");
+        let script =
+            "#!/bin/sh\ncase \"$*\" in *raft.wrong=1*) echo no such key >&2; exit 2;; esac\n";
+        fs::write(&talus, script).unwrap();
+        fs::set_permissions(&talus, Permissions::from_mode(0o755)).unwrap();
+        let mut config = Config { target: Target::Talus(talus), ..config() };
+        config.settings = vec![setting("raft.right=1").unwrap()];
+        assert_eq!(config.possible().unwrap().1, [""; 0]);
+        config.settings.push(setting("raft.wrong=1").unwrap());
+        let why = config.possible().unwrap_err();
+        assert!(why.contains("refuses its settings") && why.contains("no such key"), "{why}");
     }
 }

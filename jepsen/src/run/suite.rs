@@ -283,6 +283,7 @@ pub(super) mod tests {
             rate: 1.0,
             concurrency: 1,
             liveness: false,
+            settings: Vec::new(),
             env: Vec::new(),
         };
         Line { config, result }
