@@ -27,6 +27,7 @@ pub mod disk;
 pub mod guard;
 pub mod http;
 mod loopback;
+pub mod means;
 mod netns;
 pub mod network;
 pub mod node;
@@ -42,7 +43,6 @@ pub mod trace;
 pub mod wal;
 
 pub use sampler::{Role, Sample};
-pub use tool::lacks_root;
 
 use crate::client::IMPOSSIBLE;
 use guard::Guard;

@@ -353,22 +353,55 @@ fn announce(mut summary: Summary, history: &History) -> Verdict {
 }
 
 fn list() -> Verdict {
-    tell::out("workloads");
-    ROWS.iter().for_each(|row| tell::out(format_args!("  {:10} {}", row.name, row.about)));
-    tell::out(format_args!("nemeses\n  {}", nemesis::names().join(", ")));
-    tell::out("mutants");
-    mutants::MUTANTS
-        .iter()
-        .for_each(|mutant| tell::out(format_args!("  {:33} {}", mutant.id, mutant.bug)));
+    let mut lines = vec!["workloads".to_owned()];
+    lines.extend(ROWS.iter().map(|row| format!("  {:10} {}", row.name, row.about)));
+    lines.extend(listed_faults());
+    lines.push("targets".to_owned());
+    lines.extend(listed_targets());
+    lines.push("mutants".to_owned());
+    lines.extend(mutants::MUTANTS.iter().map(|it| format!("  {:33} {}", it.id, it.bug)));
     for mode in [Mode::Namespaces, Mode::Loopback] {
-        tell::out(format_args!("{} on this machine", run::command::mode(mode)));
+        lines.push(format!("clusters in the mode {}", run::command::mode(mode)));
         let lacking = cluster::lacks(mode);
-        lacking.iter().for_each(|what| tell::out(format_args!("  lacks {what}")));
-        if lacking.is_empty() {
-            tell::out("  lacks nothing");
-        }
+        lines
+            .push(format!("  this machine lacks {}", joined(&lacking).unwrap_or("nothing".into())));
     }
+    tell::out(lines.join("\n"));
     Verdict::Valid
+}
+
+/// Each with what is lacking for it where most can be had.
+fn listed_faults() -> Vec<String> {
+    let whole = cluster::lacks(Mode::Namespaces).is_empty();
+    let mode = if whole { Mode::Namespaces } else { Mode::Loopback };
+    let line = |(name, about): &(&str, &str)| {
+        let lacking = nemesis::requires(&[(*name).to_owned()]).lacks(mode);
+        format!("  {name:11} {about}{}", lack(&lacking))
+    };
+    let head = format!("nemeses, in the mode {}", run::command::mode(mode));
+    std::iter::once(head).chain(nemesis::kinds().iter().map(line)).collect()
+}
+
+fn listed_targets() -> [String; 3] {
+    let talus = server::find().map_or_else(|why| why, |path| path.display().to_string());
+    let lacking = |target: Target| lack(&target.lacks());
+    [
+        format!("  talus       {talus}"),
+        format!(
+            "  sentinel    Redis with Sentinel, which loses writes{}",
+            lacking(Target::Sentinel)
+        ),
+        format!("  etcd        etcd, for register{}", lacking(Target::Etcd)),
+    ]
+}
+
+/// What stands behind a line.
+fn lack(lacking: &[String]) -> String {
+    joined(lacking).map_or_else(String::new, |what| format!("; this machine lacks {what}"))
+}
+
+fn joined(lacking: &[String]) -> Option<String> {
+    (!lacking.is_empty()).then(|| lacking.join(", "))
 }
 
 fn play_soak(args: &Soak, stop: &AtomicBool) -> Result<Verdict, String> {

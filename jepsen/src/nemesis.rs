@@ -5,10 +5,12 @@
 //! as `start-NAME` and `stop-NAME`, with the targets as their value. What could not be done is
 //! recorded too, with the reason, and everything else goes on.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::cluster::{Cluster, Disk};
+use crate::cluster::means::Means;
+use crate::cluster::{Cluster, Disk, Mode};
 use crate::history::{Kind, Process, Recorder, Value};
 
 mod ballast;
@@ -31,17 +33,47 @@ pub fn names() -> &'static [&'static str] {
     &fault::NAMES
 }
 
+/// Names of all faults, and what they do, for people.
+pub fn kinds() -> &'static [(&'static str, &'static str)] {
+    &fault::KINDS
+}
+
 /// What a cluster must have so that faults can be done to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
-    /// What its nodes keep their data on.
-    pub disk: Disk,
-    /// Whether their clocks can be moved.
-    pub clock: bool,
-    /// Whether the harness has to be root.
-    pub root: bool,
+    /// What the machine must have.
+    pub means: BTreeSet<Means>,
     /// Settings without which a fault shows nothing.
     pub settings: Vec<(String, String)>,
+}
+
+impl Needs {
+    /// What its nodes keep their data on.
+    pub fn disk(&self) -> Disk {
+        if self.means.contains(&Means::Disks) { Disk::Ext4 } else { Disk::Plain }
+    }
+
+    /// Whether their clocks can be moved.
+    pub fn clock(&self) -> bool {
+        self.means.contains(&Means::Clocks)
+    }
+
+    /// What this machine lacks for the faults, beside what every cluster needs.
+    pub fn lacks(&self, mode: Mode) -> Vec<String> {
+        self.means.iter().flat_map(|means| means.lacks(mode)).collect()
+    }
+}
+
+/// What of a machine the fault needs.
+fn means(fault: &str) -> Option<Means> {
+    match fault {
+        "power" | "disk-full" => Some(Means::Disks),
+        "clock" => Some(Means::Clocks),
+        "cpu" => Some(Means::Shares),
+        "fsync-error" | "slow-fsync" => Some(Means::Traces),
+        "delay" => Some(Means::Queues),
+        _ => None,
+    }
 }
 
 /// What a cluster must have for these faults.
@@ -56,7 +88,6 @@ pub fn requires(faults: &[String]) -> Needs {
     /// Snapshots take their time.
     const SLOW_SNAPSHOTS: [(&str, &str); 1] = [("raft.snapshot_bytes_per_s", "1mb")];
     let any = |names: &[&str]| faults.iter().any(|fault| names.contains(&fault.as_str()));
-    let power = any(&["power", "disk-full"]);
     let settings = match (any(&["snapshot"]), any(&["disk-full"])) {
         (true, _) => [&SHORT_LOG[..], &SLOW_SNAPSHOTS].concat(),
         (false, true) => SHORT_LOG.to_vec(),
@@ -64,9 +95,7 @@ pub fn requires(faults: &[String]) -> Needs {
     };
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Needs {
-        disk: if power { Disk::Ext4 } else { Disk::Plain },
-        clock: any(&["clock"]),
-        root: power || any(&["cpu"]),
+        means: faults.iter().filter_map(|fault| means(fault)).collect(),
         settings: settings.iter().map(owned).collect(),
     }
 }

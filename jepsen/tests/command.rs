@@ -60,6 +60,40 @@ fn numbers_that_make_no_sense_are_refused_with_what_would() {
     }
 }
 
+/// The harness on a machine without a program: in a namespace where it is none. `None`, and why, if
+/// this machine cannot have that.
+fn without(program: &str) -> Option<Command> {
+    let hide = format!("mount --bind /dev/null $(command -v {program}) && exec \"$0\" \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c"]);
+    let can = command.args([&hide, "true"]).stderr(Stdio::null()).status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: {program} cannot be hidden here");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &hide, env!("CARGO_BIN_EXE_talus-jepsen")]);
+    Some(command)
+}
+
+#[test]
+fn a_fault_that_cannot_be_had_is_said_at_the_start() {
+    for (program, fault) in [("strace", "fsync-error"), ("cc", "clock"), ("mkfs.ext4", "power")] {
+        let Some(mut list) = without(program) else { return };
+        let listed = list.arg("list").output().unwrap();
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let line = listed.lines().find(|line| line.starts_with(&format!("  {fault} "))).unwrap();
+        let told = format!("lacks the program {program}");
+        assert!(line.contains(&told), "{line}");
+        let dir = tempfile::tempdir().unwrap();
+        let mut run = without(program).unwrap();
+        run.args(["run", "--mode", "loopback", "--talus", "/bin/true", "--nemesis", fault]);
+        let ran = run.arg("--out").arg(dir.path().join("run")).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert_eq!((ran.status.code(), said.contains(&told)), (Some(2), true), "{said}");
+    }
+}
+
 /// The harness copied to where no server is beside it.
 fn alone(dir: &Path) -> Command {
     let copy = dir.join("talus-jepsen");

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Problem;
+use rustix::fs::{Access, access};
+
 use super::guard::CPU_GROUPS;
+use super::{Problem, tool};
 
 const PERIOD_US: u64 = 100_000;
 
@@ -12,11 +14,16 @@ fn group(mark: &str, node: u32) -> PathBuf {
     Path::new(CPU_GROUPS).join(format!("{mark}-n{node}"))
 }
 
+/// What this machine lacks to share the processor out.
+pub fn lacks() -> Vec<String> {
+    let root = tool::lacks_root().map(str::to_owned);
+    let groups = access(Path::new(CPU_GROUPS).join("cgroup.procs"), Access::WRITE_OK);
+    let groups = groups.err().map(|_| "control groups of version 1 for the processor".to_owned());
+    root.into_iter().chain(groups).collect()
+}
+
 /// Leaves the process so many hundredths of one processor.
 pub fn limit(mark: &str, node: u32, pid: u32, percent: u64) -> Result<(), Problem> {
-    if !Path::new(CPU_GROUPS).join("cgroup.procs").exists() {
-        return Err(Problem::new("cpu", "no control groups of version 1 for the processor"));
-    }
     let group = group(mark, node);
     fs::create_dir_all(&group).map_err(|error| Problem::new(group.display(), error))?;
     let write = |name: &str, value: u64| {

@@ -26,6 +26,18 @@ const PACKETS_MAX: u32 = 8192;
 /// How exactly times are kept.
 const TICK: Duration = Duration::from_millis(1);
 
+/// What this machine lacks to hold packets back. The rule that queues them is tried in a namespace of
+/// its own: a kernel that knows it has the queue, too.
+pub fn lacks() -> Vec<String> {
+    let programs = ["iptables", "unshare"].into_iter().filter(|program| !tool::has(program));
+    let lacks: Vec<String> = programs.map(|program| format!("the program {program}")).collect();
+    if !lacks.is_empty() {
+        return lacks;
+    }
+    let rule = format!("unshare -n iptables -w -A OUTPUT -j NFQUEUE --queue-num {QUEUE}");
+    tool::run(&rule).err().map(|why| format!("queues of packets ({why})")).into_iter().collect()
+}
+
 /// Holds back packets of one node; dropping it lets all go.
 #[derive(Debug)]
 pub struct Holder {
@@ -36,9 +48,6 @@ pub struct Holder {
 impl Holder {
     /// Holds back what leaves the calling thread's namespace for these addresses.
     pub fn new(delays: BTreeMap<Ipv4Addr, Delay>) -> Result<Self, Problem> {
-        if !tool::has("iptables") {
-            return Err(Problem::new("delay", "the program iptables is missing"));
-        }
         let mut queue = Queue::open()?;
         queue.bind(QUEUE)?;
         queue.set_queue_max_len(QUEUE, PACKETS_MAX)?;

@@ -7,10 +7,23 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::guard::MARK;
+use super::guard::{self, MARK};
 use super::{Problem, tool};
 
 const ATTACH_MAX: Duration = Duration::from_secs(5);
+
+/// What this machine lacks to trace processes: it is tried on one that only waits.
+pub fn lacks() -> Option<String> {
+    if !tool::has("strace") {
+        return Some("the program strace".to_owned());
+    }
+    let mark = guard::mark();
+    let mut waits = tool::command("sleep").arg("60").env(MARK, &mark).spawn().ok()?;
+    let traced = Trace::attach(waits.id(), Sync::Fails, &mark);
+    let why = traced.err().map(|why| format!("the right to trace processes ({why})"));
+    let _ = (waits.kill(), waits.wait());
+    why
+}
 
 /// What happens to each fsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +41,6 @@ pub struct Trace(Child);
 impl Trace {
     /// From the return of this on, every fsync of the process is as said.
     pub fn attach(pid: u32, sync: Sync, mark: &str) -> Result<Self, Problem> {
-        if !tool::has("strace") {
-            return Err(Problem::new("fsync", "the program strace is missing"));
-        }
         let what = match sync {
             Sync::Fails => "error=EIO".to_owned(),
             Sync::Slow(by) => format!("delay_exit={}", by.as_micros()),

@@ -170,28 +170,39 @@ pub enum Fault {
     Snapshot(Snapshots),
 }
 
-/// Names of all faults, as events and command lines have them.
-pub const NAMES: [&str; 19] = [
-    "partition",
-    "kill",
-    "failover",
-    "term",
-    "pause",
-    "loss",
-    "delay",
-    "slow",
-    "clock",
-    "cpu",
-    "power",
-    "fsync-error",
-    "slow-fsync",
-    "disk-full",
-    "torn-tail",
-    "wipe",
-    "member",
-    "transfer",
-    "snapshot",
+/// All faults: names as events and command lines have them, and what each does, for people.
+pub const KINDS: [(&str, &str); 19] = [
+    ("partition", "cuts links between nodes, both ways or one, for good or on and off"),
+    ("kill", "kills processes (-9) and starts them again"),
+    ("failover", "kills the leader (-9), and nothing else"),
+    ("term", "asks processes to end (SIGTERM) and starts them again"),
+    ("pause", "stops processes (SIGSTOP) for a while"),
+    ("loss", "loses packets between nodes"),
+    ("delay", "holds packets back, so that they overtake each other"),
+    ("slow", "makes cables between nodes slow"),
+    ("clock", "lets wall clocks jump and drift"),
+    ("cpu", "leaves processes little of the processor"),
+    ("power", "cuts the power: what was not fsynced is gone"),
+    ("fsync-error", "lets every fsync fail"),
+    ("slow-fsync", "lets every fsync take longer"),
+    ("disk-full", "leaves no space on disks"),
+    ("torn-tail", "kills nodes and damages the ends of their logs"),
+    ("wipe", "takes all data of nodes and starts them on empty disks"),
+    ("member", "adds, demotes, removes and replaces members"),
+    ("transfer", "tells the leader again and again to make way"),
+    ("snapshot", "takes snapshots and has them sent, also to nodes that are killed meanwhile"),
 ];
+
+/// Only their names.
+pub const NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = KINDS[at].0;
+        at += 1;
+    }
+    names
+};
 
 impl Fault {
     /// Its name.

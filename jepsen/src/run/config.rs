@@ -2,7 +2,7 @@
 
 use crate::check::coverage;
 use crate::client::seat::Service;
-use crate::cluster::{Mode, Options, Problem, Sample, Target, lacks_root};
+use crate::cluster::{Mode, Options, Problem, Sample, Target};
 use crate::nemesis::{self, Plan};
 use crate::workload::Row;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,10 +125,7 @@ impl Config {
         if let Err(why) = alone.plan() {
             return Some(why);
         }
-        if let Some(lacking) = lacks_root().filter(|_| nemesis::requires(&alone.nemeses).root) {
-            return Some(format!("needs {lacking}"));
-        }
-        let lacking = alone.options().lacks();
+        let lacking = nemesis::requires(&alone.nemeses).lacks(self.mode);
         (!lacking.is_empty()).then(|| format!("this machine lacks {}", lacking.join(", ")))
     }
 
@@ -143,7 +140,7 @@ impl Config {
         let needs = nemesis::requires(&self.nemeses);
         let usual = SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         // What comes last counts: what a fault needs, and above all what was asked for.
-        let settings = usual.chain(needs.settings).chain(self.settings.iter().cloned());
+        let settings = usual.chain(needs.settings.clone()).chain(self.settings.iter().cloned());
         let settings: BTreeMap<String, String> = settings.collect();
         Options {
             nodes: self.nodes,
@@ -151,8 +148,8 @@ impl Config {
             target: self.target.clone(),
             dir: self.nodes_dir(),
             settings: settings.into_iter().collect(),
-            disk: needs.disk,
-            clock: needs.clock,
+            disk: needs.disk(),
+            clock: needs.clock(),
             env: self.env.clone(),
         }
     }
