@@ -11,7 +11,8 @@ use jepsen::history::History;
 use jepsen::nemesis;
 use jepsen::report::tabulate::Runs;
 use jepsen::report::{self, Summary};
-use jepsen::run::{self, Config, account, mutants, soak, stop, suite};
+use jepsen::run::again::{self, Known};
+use jepsen::run::{self, Config, account, command, mutants, soak, stop, suite};
 use jepsen::tell;
 use jepsen::workload::{ROWS, Row};
 use std::ops::RangeInclusive;
@@ -105,6 +106,12 @@ struct Check {
     /// What made it, if its operations do not tell
     #[arg(long, value_parser = workload)]
     workload: Option<&'static Row>,
+    /// How many nodes there were [default: the highest that an operation was for]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=15))]
+    nodes: Option<u32>,
+    /// Its faults left a majority whole, and service had to go on
+    #[arg(long)]
+    liveness: bool,
 }
 
 #[derive(Args)]
@@ -220,7 +227,7 @@ fn main() -> ExitCode {
     };
     let verdict = match verb {
         Verb::Run(run) => play_run(&run, &stop),
-        Verb::Check(check) => Ok(check_file(&check)),
+        Verb::Check(check) => check_file(&check),
         Verb::Selftest => Ok(test_self()),
         Verb::List => Ok(list()),
         Verb::Soak(soak) => play_soak(&soak, &stop),
@@ -310,25 +317,34 @@ fn play_run(args: &Run, stop: &AtomicBool) -> Result<Verdict, String> {
     Ok(suite::worst(&lines))
 }
 
-fn check_file(args: &Check) -> Verdict {
-    let mut summary = Summary::new(format!("talus-jepsen check {}", args.file.display()));
-    let history = match History::read(&args.file) {
-        Ok(history) => history,
+fn check_file(args: &Check) -> Result<Verdict, String> {
+    let command = args.again()?;
+    let (summary, history) = match History::read(&args.file) {
+        Ok(history) => {
+            let Check { workload, nodes, liveness, .. } = *args;
+            (again::judge(&history, &Known { workload, nodes, liveness }, command), history)
+        }
         Err(malformed) => {
-            summary.findings.push(check::unreadable(&malformed));
-            return announce(summary, &History::default());
+            let findings = vec![check::unreadable(&malformed)];
+            (Summary { findings, ..Summary::new(command) }, History::default())
         }
     };
-    let Some(row) = args.workload.or_else(|| Row::inferred(&history)) else {
-        tell::out(format_args!(
-            "{}: its operations do not tell the workload; name it",
-            args.file.display()
-        ));
-        return announce(summary, &history);
-    };
-    summary.workload = row.name.to_owned();
-    summary.findings = row.check(&history, run::PATIENCE);
-    announce(summary, &history)
+    tell::out(report::text(&summary, &history));
+    Ok(summary.verdict)
+}
+
+impl Check {
+    /// The command that judges the same again, in every directory.
+    fn again(&self) -> Result<String, String> {
+        let mut words = format!("talus-jepsen check {}", command::path(&whole(&self.file)?));
+        if let Some(row) = self.workload {
+            words += &format!(" --workload {}", row.name);
+        }
+        if let Some(nodes) = self.nodes {
+            words += &format!(" --nodes {nodes}");
+        }
+        Ok(words + if self.liveness { " --liveness" } else { "" })
+    }
 }
 
 fn test_self() -> Verdict {
@@ -344,14 +360,6 @@ fn test_self() -> Verdict {
     }
 }
 
-/// Prints what was found, and gives the worst of it.
-fn announce(mut summary: Summary, history: &History) -> Verdict {
-    let verdicts = summary.findings.iter().map(|finding| finding.verdict);
-    summary.verdict = verdicts.max().unwrap_or(Verdict::Unknown);
-    tell::out(report::text(&summary, history));
-    summary.verdict
-}
-
 fn list() -> Verdict {
     let mut lines = vec!["workloads".to_owned()];
     lines.extend(ROWS.iter().map(|row| format!("  {:10} {}", row.name, row.about)));
@@ -361,7 +369,7 @@ fn list() -> Verdict {
     lines.push("mutants".to_owned());
     lines.extend(mutants::MUTANTS.iter().map(|it| format!("  {:33} {}", it.id, it.bug)));
     for mode in [Mode::Namespaces, Mode::Loopback] {
-        lines.push(format!("clusters in the mode {}", run::command::mode(mode)));
+        lines.push(format!("clusters in the mode {}", command::mode(mode)));
         let lacking = cluster::lacks(mode);
         lines
             .push(format!("  this machine lacks {}", joined(&lacking).unwrap_or("nothing".into())));
@@ -378,7 +386,7 @@ fn listed_faults() -> Vec<String> {
         let lacking = nemesis::requires(&[(*name).to_owned()]).lacks(mode);
         format!("  {name:11} {about}{}", lack(&lacking))
     };
-    let head = format!("nemeses, in the mode {}", run::command::mode(mode));
+    let head = format!("nemeses, in the mode {}", command::mode(mode));
     std::iter::once(head).chain(nemesis::kinds().iter().map(line)).collect()
 }
 

@@ -51,12 +51,12 @@ pub struct Summary {
     pub workload: String,
     /// The faults asked for.
     pub nemeses: Vec<String>,
-    /// How many nodes the cluster had.
+    /// How many nodes the cluster had; 0 if unknown.
     pub nodes: u32,
     /// Clients at a time; 0 if unknown, as for a history from elsewhere.
     pub concurrency: u64,
-    /// The seed of workload and faults.
-    pub seed: u64,
+    /// The seed of workload and faults, if it is known.
+    pub seed: Option<u64>,
     /// The server that ran.
     #[serde(flatten)]
     pub server: Identity,
@@ -72,6 +72,8 @@ pub struct Summary {
     pub findings: Vec<Finding>,
     /// What was asked for and could not be done here.
     pub skipped: Vec<String>,
+    /// What the verdict does not cover, and why.
+    pub unjudged: Vec<String>,
 }
 
 impl Summary {
@@ -84,30 +86,34 @@ impl Summary {
             nemeses: Vec::new(),
             nodes: 0,
             concurrency: 0,
-            seed: 0,
+            seed: None,
             server: Identity::default(),
             settings: BTreeMap::new(),
             duration: Duration::ZERO,
             phases: Vec::new(),
             findings: Vec::new(),
             skipped: Vec::new(),
+            unjudged: Vec::new(),
         }
     }
 
-    /// Which run it is, in one line.
+    /// Which run it is, in one line, as far as that is known.
     fn title(&self) -> String {
-        let nemeses = if self.nemeses.is_empty() { "no faults" } else { &self.nemeses.join(",") };
         let workload = if self.workload.is_empty() { "history" } else { &self.workload };
-        let mut title =
-            format!("{workload} × {nemeses} · {} nodes · seed {}", self.nodes, self.seed);
+        let mut parts = vec![match (self.nemeses.is_empty(), self.seed) {
+            (false, _) => format!("{workload} × {}", self.nemeses.join(",")),
+            (true, Some(_)) => format!("{workload} × no faults"),
+            (true, None) => workload.to_owned(),
+        }];
+        parts.extend((self.nodes > 0).then(|| format!("{} nodes", self.nodes)));
+        parts.extend(self.seed.map(|seed| format!("seed {seed}")));
         if !self.duration.is_zero() {
             let duration = u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX);
-            title += &format!(" · {}", scale::span(duration));
+            parts.push(scale::span(duration));
         }
-        if self.server != Identity::default() {
-            title += &format!(" · {}", self.server);
-        }
-        title
+        let server = self.server.to_string();
+        parts.extend((!server.is_empty()).then_some(server));
+        parts.join(" · ")
     }
 
     /// Findings, those that decide first.

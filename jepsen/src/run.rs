@@ -10,6 +10,7 @@
 //! * Data directories and logs outlive the run only if it was not valid.
 
 pub mod account;
+pub mod again;
 pub mod clients;
 pub mod command;
 mod config;
@@ -108,7 +109,7 @@ pub fn run(asked: &Config, stop: &AtomicBool) -> Result<Outcome, Failure> {
         nemeses: config.nemeses.clone(),
         nodes: config.nodes,
         concurrency: config.all_lanes(),
-        seed: config.seed,
+        seed: Some(config.seed),
         server,
         settings: config.options().settings.into_iter().collect(),
         verdict: findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Unknown),

@@ -170,10 +170,7 @@ impl Row {
     /// Everything that can be said of a history of this workload from the history alone.
     pub fn check(&self, history: &History, patience: Duration) -> Vec<Finding> {
         let mut findings = (self.judges)(history, patience);
-        findings.push(replies(history));
-        if history.events.iter().any(|event| event.f.ends_with("digest")) {
-            findings.push(digests::check(history));
-        }
+        findings.extend(whatever(history));
         findings
     }
 
@@ -214,6 +211,15 @@ fn adder(history: &History) -> Option<&'static str> {
         Value::Int(_) => Some("counter"),
         _ => None,
     })
+}
+
+/// What can be said of a history whatever made it.
+pub fn whatever(history: &History) -> Vec<Finding> {
+    let mut findings = vec![replies(history)];
+    if history.events.iter().any(|event| event.f.ends_with("digest")) {
+        findings.push(digests::check(history));
+    }
+    findings
 }
 
 /// Answers that no correct server gives, whatever the workload.

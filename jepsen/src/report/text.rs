@@ -30,6 +30,9 @@ pub fn text(summary: &Summary, history: &History) -> String {
     for skipped in &summary.skipped {
         let _ = writeln!(text, "skipped: {}", printable(skipped));
     }
+    for unjudged in &summary.unjudged {
+        let _ = writeln!(text, "not judged: {}", printable(unjudged));
+    }
     let _ = writeln!(text, "repeat: {}", printable(&summary.command));
     text
 }

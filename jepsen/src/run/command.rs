@@ -2,6 +2,7 @@
 
 use super::Config;
 use crate::cluster::{Mode, Target};
+use std::path::Path;
 
 /// The command that repeats a run: same workload, schedule and rates; interleavings differ.
 pub fn of(config: &Config) -> String {
@@ -33,9 +34,14 @@ pub fn mode(mode: Mode) -> &'static str {
     }
 }
 
+/// A path as a shell takes it.
+pub fn path(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
 fn target(target: &Target) -> String {
     match target {
-        Target::Talus(path) => format!("--talus {}", quoted(&path.display().to_string())),
+        Target::Talus(talus) => format!("--talus {}", path(talus)),
         Target::Sentinel => "--target sentinel".to_owned(),
         Target::Etcd => "--target etcd".to_owned(),
     }

@@ -193,7 +193,7 @@ fn summary(size: Size, history: &History) -> Summary {
         nemeses: nemeses.map(String::from).to_vec(),
         nodes,
         concurrency: size.threads,
-        seed,
+        seed: Some(seed),
         server: Identity { version: "talus 0.1.0".into(), binary: "9c26f03aa17b".into() },
         duration: Duration::from_secs(seconds + 14),
         phases: vec![("load".to_string(), Duration::from_secs(seconds))],
