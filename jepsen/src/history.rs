@@ -79,6 +79,17 @@ pub struct Event {
     pub node: Option<u32>,
 }
 
+/// How the error of a fault's end begins if the fault did not do what it was to do. Any other says
+/// that it could not be undone.
+pub const NOT_CARRIED_OUT: &str = "not carried out: ";
+
+impl Event {
+    /// Why the fault that this ends was not carried out, if it was not.
+    pub fn not_carried_out(&self) -> Option<&str> {
+        self.error.as_deref()?.strip_prefix(NOT_CARRIED_OUT)
+    }
+}
+
 /// All events of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {

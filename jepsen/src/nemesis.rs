@@ -127,7 +127,7 @@ fn carry_out(cluster: &Cluster, fault: &Fault, recorder: &Recorder, until: &Unti
             let on = effect.on().clone();
             record("start", on.clone(), None);
             let outcome = effect.last(until);
-            record("stop", on, outcome.err().map(|problem| problem.to_string()));
+            record("stop", on, outcome.err());
         }
         Err(problem) => {
             record("start", Value::Nil, Some(problem.to_string()));

@@ -1,6 +1,6 @@
 //! Coverage: the run did what it was asked to do.
 //!
-//! Extends Jepsen's `stats`. A run in which no fault was installed, a node never answered or nobody
+//! Extends Jepsen's `stats`. A run in which no fault was carried out, a node never answered or nobody
 //! was elected proves nothing about those: its verdict is `unknown`, never `valid`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::history::{History, Kind, Operation};
 pub struct Expected {
     /// How many nodes have to answer, numbered from 1.
     pub nodes: u32,
-    /// Names of faults that have to be installed at least once.
+    /// Names of faults that have to be carried out at least once.
     pub faults: Vec<String>,
     /// Where elections are expected: how many were seen.
     pub elections: Option<u64>,
@@ -41,19 +41,24 @@ pub fn check(history: &History, expected: &Expected) -> Finding {
     })
 }
 
+type Counts<'a> = BTreeMap<&'a str, u64>;
+
 fn faults(history: &History, wanted: &[String], case: &mut Case) {
-    let mut installed: BTreeMap<&str, u64> = BTreeMap::new();
-    faults::of(history).iter().for_each(|fault| *installed.entry(fault.name).or_default() += 1);
+    let (mut carried_out, mut failed): (Counts<'_>, Counts<'_>) = Default::default();
     let all = faults::all(history);
-    for name in wanted.iter().filter(|name| !installed.contains_key(name.as_str())) {
+    for fault in &all {
+        let counts = if fault.is_carried_out() { &mut carried_out } else { &mut failed };
+        *counts.entry(fault.name).or_default() += 1;
+    }
+    for name in wanted.iter().filter(|name| !carried_out.contains_key(name.as_str())) {
         let tried = all.iter().rev().find(|fault| fault.name == name);
-        let why = tried.and_then(|fault| fault.installed.error.as_deref());
-        case.doubt(match why {
-            Some(error) => format!("{name} was never installed: {error}"),
-            None => format!("{name} was never installed"),
+        case.doubt(match tried.and_then(faults::Fault::failure) {
+            Some(error) => format!("{name} was never carried out: {error}"),
+            None => format!("{name} was never carried out"),
         });
     }
-    case.figure("faults", json!(installed));
+    case.figure("faults", json!(carried_out));
+    case.figure("faults_failed", json!(failed));
 }
 
 fn successes(operations: &[Operation<'_>], wanted: u64, case: &mut Case) {

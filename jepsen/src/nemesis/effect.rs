@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::fault::{Fault, Who, listed};
 use super::{disks, links, members, processes, snapshots};
+use crate::client::IMPOSSIBLE;
 use crate::cluster::{Cluster, Problem};
-use crate::history::Value;
+use crate::history::{NOT_CARRIED_OUT, Value};
 
 /// What every part of a fault gives: why it did not work, if it did not.
 pub type Outcome = Result<(), Problem>;
@@ -75,12 +76,26 @@ impl<'a> Effect<'a> {
         &self.on
     }
 
-    /// Lets it last, and undoes it. What went wrong first counts.
-    pub fn last(self, until: &Until<'_>) -> Outcome {
+    /// Lets it last, and undoes it. What went wrong, as the event of its end tells it.
+    pub fn last(self, until: &Until<'_>) -> Result<(), String> {
         let driven = self.drive.map_or(Ok(()), |drive| drive(until));
         until.wait();
         let undone = (self.undo)();
-        driven.and(undone)
+        told(driven.map_err(|it| it.to_string()), undone.map_err(|it| it.to_string()))
+    }
+}
+
+/// A fault that could not be undone has happened, one whose drive failed has not; but what no correct
+/// server does counts before all.
+fn told(driven: Result<(), String>, undone: Result<(), String>) -> Result<(), String> {
+    match (driven, undone) {
+        (Ok(()), undone) => undone,
+        (_, Err(undone)) if undone.starts_with(IMPOSSIBLE) => Err(undone),
+        (Err(driven), _) if driven.starts_with(IMPOSSIBLE) => Err(driven),
+        (Err(driven), Ok(())) => Err(format!("{NOT_CARRIED_OUT}{driven}")),
+        (Err(driven), Err(undone)) => {
+            Err(format!("{NOT_CARRIED_OUT}{driven}; and not undone: {undone}"))
+        }
     }
 }
 
@@ -142,4 +157,30 @@ pub fn each(nodes: &[u32], mut deed: impl FnMut(u32) -> Outcome) -> Result<Vec<u
 pub fn all(nodes: &[u32], mut deed: impl FnMut(u32) -> Outcome) -> Outcome {
     let outcomes: Vec<Outcome> = nodes.iter().map(|node| deed(*node)).collect();
     outcomes.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lasted(driven: Outcome, undone: Outcome) -> String {
+        let stop = AtomicBool::new(true);
+        let effect = Effect::new(Value::Nil, move || undone).driven(move |_| driven);
+        effect.last(&Until { end: Instant::now(), stop: &stop }).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_drive_that_failed_is_told_apart_from_an_undo_that_failed() {
+        let fails = |what| Err(Problem::new(what, "no"));
+        let impossible = || Err(Problem::impossible("this"));
+        assert_eq!(lasted(Ok(()), Ok(())), "");
+        assert_eq!(lasted(fails("drive"), Ok(())), "not carried out: drive: no");
+        assert_eq!(lasted(Ok(()), fails("undo")), "undo: no");
+        let both = lasted(fails("drive"), fails("undo"));
+        assert_eq!(both, "not carried out: drive: no; and not undone: undo: no");
+        // What makes a run invalid is found by the beginning of an error.
+        for (driven, undone) in [(impossible(), fails("undo")), (fails("drive"), impossible())] {
+            assert_eq!(lasted(driven, undone), "impossible reply: this");
+        }
+    }
 }

@@ -89,9 +89,9 @@ impl<'a> Chart<'a> {
 
     /// Names the faults: in the legend, and in a strip above the panels to come.
     pub fn faults(&mut self) {
-        let installed = faults::installed(&self.facts.bands);
+        let counts = faults::carried_out(&self.facts.bands);
         for name in faults::names(&self.facts.bands) {
-            let count = installed.get(name).copied().unwrap_or_default();
+            let count = counts.get(name).copied().unwrap_or_default();
             let key = format!("fault {}", hue(self.facts, name));
             self.key(&Key::Box(&key), &format!("{name} ×{count}"));
         }

@@ -23,6 +23,8 @@ pub struct Band {
     pub until: u64,
     /// Why it could not be installed; it did nothing then.
     pub error: Option<String>,
+    /// Why it did not do what it was to do, although it was installed.
+    pub failed: Option<String>,
     /// Why it could not be undone, or not wholly.
     pub undone: Option<String>,
     open: bool,
@@ -36,11 +38,17 @@ impl Band {
 
     /// The name, the targets, and why it failed, in one line.
     pub fn label(&self) -> String {
-        match (&self.error, &self.undone) {
-            (Some(error), _) => format!("{} (not installed: {error})", self.what()),
-            (None, Some(error)) => format!("{} (not undone: {error})", self.what()),
-            (None, None) => self.what(),
+        match (&self.error, &self.failed, &self.undone) {
+            (Some(error), ..) => format!("{} (not installed: {error})", self.what()),
+            (None, Some(error), _) => format!("{} (not carried out: {error})", self.what()),
+            (None, None, Some(error)) => format!("{} (not undone: {error})", self.what()),
+            (None, None, None) => self.what(),
         }
+    }
+
+    /// Whether it did what it was to do.
+    pub fn is_carried_out(&self) -> bool {
+        self.error.is_none() && self.failed.is_none()
     }
 
     fn begin(name: &str, event: &Event) -> Self {
@@ -50,6 +58,7 @@ impl Band {
             from: event.time,
             until: event.time,
             error: event.error.clone(),
+            failed: None,
             undone: None,
             open: true,
         }
@@ -105,10 +114,10 @@ pub fn names(bands: &[Band]) -> BTreeSet<&str> {
     bands.iter().map(|band| band.name.as_str()).collect()
 }
 
-/// How many of each were installed.
-pub fn installed(bands: &[Band]) -> BTreeMap<&str, usize> {
+/// How many of each were carried out.
+pub fn carried_out(bands: &[Band]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
-    for band in bands.iter().filter(|band| band.error.is_none()) {
+    for band in bands.iter().filter(|band| band.is_carried_out()) {
         *counts.entry(band.name.as_str()).or_default() += 1;
     }
     counts
@@ -139,7 +148,7 @@ pub fn costs(facts: &Facts<'_>) -> Vec<Cost> {
     let cost = |band: &Band| Cost {
         silence: tried.then(|| silence(&written, band.from, band.until)),
         recovery: next(&written, band.until).map(|time| time - band.until),
-        survived: band.error.is_none() && last_ok.is_some_and(|time| time >= band.until),
+        survived: band.is_carried_out() && last_ok.is_some_and(|time| time >= band.until),
     };
     facts.bands.iter().map(cost).collect()
 }
@@ -167,7 +176,10 @@ fn stop(bands: &mut [Band], name: &str, event: &Event) {
     let limit = if open && !exact { usize::MAX } else { 1 };
     for band in bands.iter_mut().rev().filter(mine).take(limit) {
         band.end(event.time);
-        band.undone = band.undone.take().or_else(|| event.error.clone());
+        match event.not_carried_out() {
+            Some(why) => band.failed = band.failed.take().or_else(|| Some(why.to_owned())),
+            None => band.undone = band.undone.take().or_else(|| event.error.clone()),
+        }
     }
 }
 

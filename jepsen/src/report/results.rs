@@ -22,6 +22,7 @@ pub struct Results<'a> {
     latency_ms: BTreeMap<&'a str, Latency>,
     faults: Vec<Fault<'a>>,
     faults_installed: usize,
+    faults_carried_out: usize,
     faults_survived: usize,
     leader_changes: usize,
     leaders: Vec<Leader>,
@@ -58,6 +59,8 @@ pub struct Fault<'a> {
     pub until_s: f64,
     /// Why it could not be installed.
     pub error: Option<Cow<'a, str>>,
+    /// Why it did not do what it was to do, although it was installed.
+    failed: Option<Cow<'a, str>>,
     /// Why it could not be undone.
     undone: Option<Cow<'a, str>>,
     survived: bool,
@@ -118,6 +121,7 @@ impl<'a> Results<'a> {
             operations: counts.collect(),
             latency_ms: latencies.iter().filter_map(|it| Some((*it.0, latency(it.1)?))).collect(),
             faults_installed: faults.iter().filter(|fault| fault.error.is_none()).count(),
+            faults_carried_out: facts.bands.iter().filter(|band| band.is_carried_out()).count(),
             faults_survived: faults.iter().filter(|fault| fault.survived).count(),
             faults,
             leader_changes: leaders.len().saturating_sub(1),
@@ -165,6 +169,7 @@ fn fault<'a>(band: &'a Band, cost: &Cost) -> Fault<'a> {
         from_s: seconds(band.from),
         until_s: seconds(band.until),
         error: band.error.as_deref().map(Cow::Borrowed),
+        failed: band.failed.as_deref().map(Cow::Borrowed),
         undone: band.undone.as_deref().map(Cow::Borrowed),
         survived: cost.survived,
         unavailable_ms: cost.silence.filter(|_| band.error.is_none()).map(milliseconds),

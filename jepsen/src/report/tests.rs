@@ -75,7 +75,7 @@ fn a_fault_that_was_not_installed_says_why_and_lasts_no_time() {
         ended(&history),
         [("clock [1] (not installed: no libfaketime)".to_string(), 10, 10)]
     );
-    assert!(faults::installed(&faults::bands(&history, MS)).is_empty());
+    assert!(faults::carried_out(&faults::bands(&history, MS)).is_empty());
 }
 
 #[test]
@@ -98,6 +98,34 @@ fn a_fault_that_failed_leaves_others_of_its_name_alone() {
     ];
     let expected = expected.map(|(label, from, until)| (label.to_string(), from, until));
     assert_eq!(ended(&history(events)), expected);
+}
+
+#[test]
+fn a_fault_that_was_not_carried_out_lasts_and_survives_nothing() {
+    let failed = Event {
+        error: Some("not carried out: ballast: nobody leads".into()),
+        ..nemesis(50, "stop-snapshot", 1)
+    };
+    let stuck = Event { error: Some("it does not start".into()), ..nemesis(60, "stop-kill", 2) };
+    let events = vec![
+        nemesis(10, "start-snapshot", 1),
+        nemesis(20, "start-kill", 2),
+        failed,
+        stuck,
+        client(70, Kind::Invoke, 0, "write"),
+        client(80, Kind::Ok, 0, "write"),
+    ];
+    let history = history(events);
+    let expected = [
+        ("snapshot [1] (not carried out: ballast: nobody leads)", 10, 50),
+        ("kill [2] (not undone: it does not start)", 20, 60),
+    ];
+    let expected = expected.map(|(label, from, until)| (label.to_string(), from, until));
+    assert_eq!(ended(&history), expected);
+    let facts = Facts::new(&history, &[], &Summary::new("run"));
+    let survived: Vec<bool> = faults::costs(&facts).iter().map(|cost| cost.survived).collect();
+    assert_eq!(survived, [false, true]);
+    assert_eq!(faults::carried_out(&facts.bands).into_iter().collect::<Vec<_>>(), [("kill", 1)]);
 }
 
 #[test]

@@ -123,16 +123,16 @@ fn cells(row: &[String]) -> String {
 
 /// What was broken, and the longest time that nobody could write meanwhile.
 fn broken(text: &mut String, facts: &Facts<'_>) {
-    let installed = faults::installed(&facts.bands);
-    if !installed.is_empty() {
+    let carried_out = faults::carried_out(&facts.bands);
+    if !carried_out.is_empty() {
         let each: Vec<String> =
-            installed.iter().map(|(name, count)| format!("{name} ×{count}")).collect();
+            carried_out.iter().map(|(name, count)| format!("{name} ×{count}")).collect();
         let _ = writeln!(text, "faults: {}", printable(&each.join(", ")));
     }
     for ((name, error), count) in faults::refused(&facts.bands) {
         let _ = writeln!(text, "not installed: {} ×{count}: {}", printable(name), printable(error));
     }
-    for band in facts.bands.iter().filter(|band| band.undone.is_some()) {
+    for band in facts.bands.iter().filter(|band| band.failed.is_some() || band.undone.is_some()) {
         let _ = writeln!(text, "fault at {}: {}", clock(band.from), printable(&band.label()));
     }
     let costs = faults::costs(facts);
