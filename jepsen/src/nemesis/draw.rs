@@ -6,6 +6,17 @@ use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::fault::{Churn, Clock, Damage, Fault, Partition, Snapshots, Who};
 
+/// Whether a snapshot that is drawn is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Install {
+    /// There is no time for it.
+    No,
+    /// As it is drawn.
+    Maybe,
+    /// Whatever is drawn; nodes are broken in this cycle, and not leaders.
+    Surely,
+}
+
 /// Whom one cycle may break.
 pub struct Scope {
     all: Vec<u32>,
@@ -16,6 +27,7 @@ pub struct Scope {
     leaders: usize,
     /// In liveness mode: whether a fault is drawn that leaves no room for others.
     full: bool,
+    install: Install,
 }
 
 impl Scope {
@@ -28,7 +40,15 @@ impl Scope {
             true => (Vec::new(), minority),
             false => (all[..minority].to_vec(), 0),
         };
-        Self { all, liveness, victims, leaders, full: false }
+        Self { all, liveness, victims, leaders, full: false, install: Install::Maybe }
+    }
+
+    /// Whether snapshots are installed.
+    pub fn install(&mut self, install: Install) {
+        self.install = install;
+        if install == Install::Surely {
+            (self.victims, self.leaders) = (self.all[..self.minority()].to_vec(), 0);
+        }
     }
 
     fn minority(&self) -> usize {
@@ -83,6 +103,7 @@ impl Scope {
             "transfer" => {
                 Fault::Transfer { every_ms: pick(&[100, 300, 1000], rng), seed: rng.random() }
             }
+            "outage" => Fault::Outage(self.some(self.all.len() - self.minority(), rng)),
             "snapshot" => Fault::Snapshot(self.snapshots(rng)?),
             _ => return None,
         })
@@ -183,7 +204,9 @@ impl Scope {
     fn snapshots(&self, rng: &mut ChaCha8Rng) -> Option<Snapshots> {
         let victims = if self.liveness { &self.victims } else { &self.all };
         let away = victims.choose(rng).copied().filter(|_| self.minority() > 0);
-        Some(match (away, rng.random_range(0..3)) {
+        let kinds = if self.install == Install::Surely { 2 } else { 3 };
+        let away = away.filter(|_| self.install != Install::No);
+        Some(match (away, rng.random_range(0..kinds)) {
             (Some(node), 0) => Snapshots::Installed(node),
             (Some(node), 1) => Snapshots::Interrupted(node),
             _ => Snapshots::Taken,

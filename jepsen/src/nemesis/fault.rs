@@ -92,6 +92,8 @@ pub enum Fault {
     Kill(Who),
     /// kill -9 of the leader, and nothing else: how long is nothing written?
     Failover,
+    /// kill -9 of all; these come back soon, the others at the end.
+    Outage(Vec<u32>),
     /// SIGTERM, and a start at the end.
     Term(Who),
     /// SIGSTOP, and SIGCONT at the end.
@@ -171,7 +173,7 @@ pub enum Fault {
 }
 
 /// All faults: names as events and command lines have them, and what each does, for people.
-pub const KINDS: [(&str, &str); 19] = [
+pub const KINDS: [(&str, &str); 20] = [
     ("partition", "cuts links between nodes, both ways or one, for good or on and off"),
     ("kill", "kills processes (-9) and starts them again"),
     ("failover", "kills the leader (-9), and nothing else"),
@@ -191,6 +193,7 @@ pub const KINDS: [(&str, &str); 19] = [
     ("member", "adds, demotes, removes and replaces members"),
     ("transfer", "tells the leader again and again to make way"),
     ("snapshot", "takes snapshots and has them sent, also to nodes that are killed meanwhile"),
+    ("outage", "kills all processes (-9) and starts a majority of them before the rest"),
 ];
 
 /// Only their names.
@@ -211,6 +214,7 @@ impl Fault {
             Self::Partition(_) => "partition",
             Self::Kill(_) => "kill",
             Self::Failover => "failover",
+            Self::Outage(_) => "outage",
             Self::Term(_) => "term",
             Self::Pause(_) => "pause",
             Self::Loss { .. } => "loss",
@@ -228,6 +232,11 @@ impl Fault {
             Self::Transfer { .. } => "transfer",
             Self::Snapshot(_) => "snapshot",
         }
+    }
+
+    /// Whether a node is sent a snapshot, which takes its time and needs the others.
+    pub fn installs(&self) -> bool {
+        matches!(self, Self::Snapshot(Snapshots::Installed(_) | Snapshots::Interrupted(_)))
     }
 
     /// Whom it may keep from serving. `None` is everybody, or nobody knows whom.
@@ -256,6 +265,7 @@ impl Fault {
             // A wrong wall clock keeps nobody from serving, nor does a snapshot.
             Self::Clock { .. } | Self::Snapshot(Snapshots::Taken) => Some(Who::Nodes(Vec::new())),
             Self::Partition(Partition::Ring(_) | Partition::Bridge(_))
+            | Self::Outage(_)
             | Self::Member(_)
             | Self::Transfer { .. } => None,
         }

@@ -8,6 +8,7 @@
 //! Invariants
 //! * The same arguments give the same plan.
 //! * Every fault ends before the plan does, and no two of a name overlap.
+//! * Of three nodes and more whose snapshots are wanted one is sent a snapshot in the first cycle.
 //! * In liveness mode a majority of nodes is whole at any time, and hears itself.
 
 use std::time::Duration;
@@ -16,8 +17,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
-use super::draw::Scope;
-use super::fault::{Fault, NAMES};
+use super::draw::{Install, Scope};
+use super::fault::{Fault, NAMES, Who};
 
 /// Nothing breaks before the clients have begun.
 const CALM: Duration = Duration::from_secs(2);
@@ -26,6 +27,11 @@ const FAULT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 const FAULT_MIN: Duration = Duration::from_secs(2);
 /// Now and then one lasts longer than everybody's patience.
 const FAULT_LONG: Duration = Duration::from_secs(30);
+/// Where nothing but pauses is wanted, one of so long there surely is in a plan of this length.
+const LONG_PAUSE_FROM: Duration = Duration::from_secs(50);
+/// So much longer than what else its cycle breaks a fault lasts in which a snapshot is installed: that
+/// needs a majority besides.
+const INSTALL: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(5);
 const FAULTS_MAX: usize = 3;
 
@@ -63,15 +69,24 @@ impl Plan {
         if nodes < 3 && wanted.contains(&"wipe") {
             return Err(format!("of {nodes} nodes none can lose its data so that they are whole"));
         }
+        if liveness && wanted.contains(&"outage") {
+            return Err("in an outage no majority is whole".to_owned());
+        }
         let mut planner = Planner {
             rng: ChaCha8Rng::seed_from_u64(seed),
             deck: Vec::new(),
+            to_install: nodes > 2 && wanted.contains(&"snapshot"),
             wanted,
             nodes,
             liveness,
         };
         let mut plan = Self { steps: Vec::new() };
         let mut now = CALM;
+        if planner.wanted == ["pause"] && duration >= LONG_PAUSE_FROM {
+            let (end, fault) = (now + FAULT_LONG, Fault::Pause(Who::Leader));
+            plan.steps.push(Step { start: now, end, fault });
+            now = end + REST;
+        }
         while !planner.wanted.is_empty() && now + FAULT_MIN <= duration {
             let cycle = planner.cycle(now, duration);
             now = cycle.iter().map(|step| step.end).max().unwrap_or(now) + REST;
@@ -97,6 +112,8 @@ struct Planner {
     rng: ChaCha8Rng,
     /// Names that have yet to have their turn.
     deck: Vec<&'static str>,
+    /// Whether a node has yet to be sent a snapshot.
+    to_install: bool,
     wanted: Vec<&'static str>,
     nodes: u32,
     liveness: bool,
@@ -104,15 +121,25 @@ struct Planner {
 
 impl Planner {
     fn cycle(&mut self, start: Duration, limit: Duration) -> Vec<Step> {
-        let end = (start + self.length()).min(limit);
+        let length = self.length();
+        // What is to be installed surely has its time, however long the others were to last.
+        let latest = if self.to_install { limit.saturating_sub(INSTALL) } else { limit };
+        let end = (start + length).min(latest).max(start + FAULT_MIN).min(limit);
         let mut scope = Scope::new(self.nodes, self.liveness, &mut self.rng);
-        let mut steps: Vec<Step> = Vec::new();
+        scope.install(match end + INSTALL {
+            _ if self.to_install => Install::Surely,
+            enough if enough <= limit => Install::Maybe,
+            _ => Install::No,
+        });
+        let (mut steps, last): (Vec<Step>, Duration) = (Vec::new(), end);
         for (place, name) in self.company().into_iter().enumerate() {
             let Some(fault) = scope.draw(name, place == 0, &mut self.rng) else { continue };
             let is_first = steps.is_empty();
             let (start, end) = if is_first { (start, end) } else { self.within(start, end) };
+            let end = if fault.installs() { (last + INSTALL).min(limit) } else { end };
             steps.push(Step { start, end, fault });
         }
+        self.to_install = false;
         steps
     }
 
@@ -129,6 +156,10 @@ impl Planner {
         if self.deck.is_empty() {
             self.deck.clone_from(&self.wanted);
             self.deck.shuffle(&mut self.rng);
+        }
+        if self.to_install {
+            // It is the last of the deck that comes first.
+            self.deck.sort_by_key(|name| *name == "snapshot");
         }
         let first = self.deck.pop();
         let others: Vec<&'static str> =

@@ -18,6 +18,18 @@ pub(super) fn kill<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
     Ok(Effect::of("kill", &nodes.clone(), move || all(&nodes, |node| cluster.launch(node))))
 }
 
+/// What is served by the first that are back must be as fresh as ever: they have only each other.
+pub(super) fn outage<'a>(cluster: &'a Cluster, first: &'a [u32]) -> Installed<'a> {
+    const DARK: Duration = Duration::from_secs(1);
+    let everybody: Vec<u32> = (1..=cluster.nodes()).collect();
+    kill(cluster, &Who::Nodes(everybody.clone())).map(drop)?;
+    let undo = move || all(&everybody, |node| cluster.launch(node));
+    Ok(Effect::of("first", first, undo).driven(move |until| {
+        until.sleep(DARK);
+        all(first, |node| cluster.launch(node))
+    }))
+}
+
 pub(super) fn term<'a>(cluster: &'a Cluster, who: &Who) -> Installed<'a> {
     let nodes = resolve(cluster, who)?;
     let terminate = |node: u32| {

@@ -44,7 +44,7 @@ pub const SMOKE: &[Job] = &[
     job("register", &["member"], 3, 20),
 ];
 
-/// About forty minutes with the controls: every workload, every nemesis, alone and together, and
+/// About forty-five minutes with the controls: every workload, every nemesis, alone and together, and
 /// clusters of one.
 pub const FULL: &[Job] = &[
     job("append", &[], 5, 20),
@@ -86,6 +86,13 @@ pub const FULL: &[Job] = &[
     job("verify", &["kill", "snapshot"], 3, 60),
     job("verify", &["clock", "partition"], 5, 60),
     job("set", &["wipe", "kill"], 3, 45),
+    job("append", &["outage"], 3, 40),
+    job("set", &["power", "snapshot"], 3, 45),
+    job("set", &["kill"], 1, 25),
+    job("set", &["power"], 1, 25),
+    job("counter", &["kill"], 1, 25),
+    job("register", &["kill"], 1, 25),
+    job("register", &["pause"], 3, 50),
 ];
 
 /// Systems of which it is known how they fare, and which checker finds fault with them: a harness
