@@ -35,6 +35,7 @@ pub mod coverage;
 pub mod crashes;
 pub mod digests;
 mod faults;
+mod leadership;
 pub mod lock;
 pub mod queue;
 pub mod selftest;

@@ -1,14 +1,15 @@
 //! Coverage: the run did what it was asked to do.
 //!
 //! Extends Jepsen's `stats`. A run in which no fault was carried out, a node never answered or nobody
-//! was elected proves nothing about those: its verdict is `unknown`, never `valid`.
+//! was elected, not even where a leader was lost, proves nothing about those: its verdict is `unknown`, never `valid`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Case, Finding, faults, shape};
-use crate::history::{History, Kind, Operation};
+use super::{Case, Finding, faults, leadership, shape};
+use crate::cluster::Sample;
+use crate::history::{History, Kind, Operation, Value};
 
 /// What has to be seen.
 #[derive(Debug, Clone, Default)]
@@ -17,14 +18,19 @@ pub struct Expected {
     pub nodes: u32,
     /// Names of faults that have to be carried out at least once.
     pub faults: Vec<String>,
-    /// Where elections are expected: how many were seen.
-    pub elections: Option<u64>,
+    /// Whether a node has to be sent a snapshot.
+    pub installs: bool,
+    /// Where it can be seen who leads: what nodes said about it.
+    pub roles: Option<Vec<Sample>>,
     /// How many of each operation have to succeed.
     pub operations_min: u64,
 }
 
 /// These are rare by design, and so are those of the final phase: one has to succeed.
 const RARE: &[&str] = &["drain", "digest"];
+
+/// The faults of snapshots at whose end a node has been sent one.
+const INSTALLS: &[&str] = &["install", "interrupt"];
 
 /// Checks that all expected things happened.
 pub fn check(history: &History, expected: &Expected) -> Finding {
@@ -33,10 +39,12 @@ pub fn check(history: &History, expected: &Expected) -> Finding {
         let operations = history.operations();
         successes(&operations, expected.operations_min, case);
         nodes(&operations, expected.nodes, case);
-        if expected.elections == Some(0) {
-            case.doubt("nobody was elected");
+        if expected.installs {
+            installs(history, case);
         }
-        case.figure("elections", expected.elections);
+        if let Some(roles) = &expected.roles {
+            leadership::check(history, roles, expected.nodes, case);
+        }
         Ok(())
     })
 }
@@ -59,6 +67,28 @@ fn faults(history: &History, wanted: &[String], case: &mut Case) {
     }
     case.figure("faults", json!(carried_out));
     case.figure("faults_failed", json!(failed));
+}
+
+/// A snapshot that was taken is none that a node began with.
+fn installs(history: &History, case: &mut Case) {
+    let is_install = |fault: &faults::Fault<'_>| match &fault.installed.value {
+        Value::List(value) => INSTALLS.iter().any(|kind| value.first() == Some(&keyword(kind))),
+        _ => false,
+    };
+    let mut faults = faults::of(history);
+    faults.retain(|fault| fault.name == "snapshot" && is_install(fault));
+    let installed = faults.iter().filter(|fault| fault.is_carried_out()).count();
+    if installed == 0 {
+        case.doubt(match faults.iter().rev().find_map(faults::Fault::failure) {
+            Some(why) => format!("no snapshot was installed: {why}"),
+            None => "no snapshot was installed".to_owned(),
+        });
+    }
+    case.figure("snapshots_installed", installed);
+}
+
+fn keyword(name: &str) -> Value {
+    Value::Keyword(name.to_owned())
 }
 
 fn successes(operations: &[Operation<'_>], wanted: u64, case: &mut Case) {

@@ -32,6 +32,8 @@ const CHECKERS: &[(&str, Check)] = &[
     ("availability", |history| availability::check(history, golden::NODES, false)),
     ("liveness", |history| availability::check(history, golden::NODES, true)),
     ("coverage", |history| coverage::check(history, &golden::expected())),
+    ("installs", |history| coverage::check(history, &golden::expected_installs())),
+    ("elections", |history| coverage::check(history, &golden::expected_elections())),
     ("wgl", |history| wgl::check(history, PATIENCE)),
     ("elle", |history| elle::check(history, PATIENCE)),
 ];

@@ -5,7 +5,7 @@ use crate::client::seat::Service;
 use crate::cluster::{Mode, Options, Problem, Sample, Target};
 use crate::nemesis::{self, Plan};
 use crate::workload::Row;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -185,12 +185,13 @@ impl Config {
 
     /// What must have happened for the run to prove anything.
     pub fn expected(&self, roles: &[Sample]) -> coverage::Expected {
-        let led = roles.iter().filter(|sample| sample.leader.is_some());
-        let terms: BTreeSet<u64> = led.map(|sample| sample.term).collect();
+        let snapshots = self.nemeses.iter().any(|name| name == "snapshot");
         coverage::Expected {
             nodes: self.nodes,
             faults: self.nemeses.clone(),
-            elections: self.is_talus().then_some(terms.len() as u64),
+            // Of fewer nodes none can be away for long enough.
+            installs: snapshots && self.nodes > 2,
+            roles: self.is_talus().then(|| roles.to_vec()),
             operations_min: (self.seconds / 4).max(1),
         }
     }

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::{Outcome, checker, coverage, differs};
 use crate::check::{Finding, Verdict, crashes, unreadable};
+use crate::cluster::{Role, Sample};
 use crate::history::{Format, History};
 
 /// The size of the clusters in golden histories of availability and coverage.
@@ -18,7 +19,26 @@ pub(super) const NODES: u32 = 3;
 /// What golden histories of coverage have to cover.
 pub(super) fn expected() -> coverage::Expected {
     let faults = vec!["partition".to_owned()];
-    coverage::Expected { nodes: NODES, faults, elections: Some(1), operations_min: 2 }
+    coverage::Expected { nodes: NODES, faults, operations_min: 2, ..Default::default() }
+}
+
+/// What golden histories of installed snapshots have to cover.
+pub(super) fn expected_installs() -> coverage::Expected {
+    coverage::Expected { faults: vec!["snapshot".to_owned()], installs: true, ..expected() }
+}
+
+/// What golden histories of elections have to cover: node 1 says for ten seconds that it leads term 1,
+/// and the others say so too.
+pub(super) fn expected_elections() -> coverage::Expected {
+    let said = |tenth: u64, node| Sample {
+        time: tenth * 100_000_000,
+        node,
+        role: if node == 1 { Role::Leader } else { Role::Follower },
+        term: 1,
+        leader: Some(1),
+    };
+    let roles = (0..100).flat_map(|tenth| (1..=NODES).map(move |node| said(tenth, node)));
+    coverage::Expected { faults: Vec::new(), roles: Some(roles.collect()), ..expected() }
 }
 
 /// What golden logs of crashes may contain.
@@ -91,6 +111,9 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "digests-invalid-diverged.edn"
     "digests-unknown-nothing-to-compare.edn"
     "digests-valid-laggard-at-another-index.edn"
+    "elections-unknown-leader-killed-and-no-other-followed.edn"
+    "elections-valid-follower-killed.edn"
+    "elections-valid-leader-not-carried-out.edn"
     "elle-invalid-G-nonadjacent-long-fork.edn"
     "elle-invalid-G-single-by-transaction-as-two-entries.edn"
     "elle-invalid-G-single-realtime-lost-append.edn"
@@ -122,6 +145,9 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "history-unknown-2-truncated.edn"
     "history-unknown-2-two-open-operations.edn"
     "history-unknown-2-wrong-type.edn"
+    "installs-unknown-install-not-carried-out.edn"
+    "installs-unknown-only-taken.edn"
+    "installs-valid-interrupted-and-not-undone.edn"
     "liveness-invalid-unavailable.edn"
     "liveness-unknown-nobody-asked.edn"
     "liveness-valid-majority-serves.edn"
