@@ -4,12 +4,14 @@
 //! RedisRaft healthy nodes that refused for ever (#21) and failovers that ended in nothing (#14).
 //!
 //! * `not-serving`: a node gave no ok answer within [`RECOVERY_MAX`] after everything was healed.
-//! * `unavailable`: in liveness mode, where a majority always stays whole, nobody gave one within that
-//!   time after a fault began. A further fault within it starts the time anew.
+//! * `unavailable`: in liveness mode, where a majority always stays whole, nobody gave one for longer
+//!   than that, at any time from the first fault to the healing. A further fault that begins starts the
+//!   time anew; one that ends does not, as it makes more whole and not less.
 //! * `refused`: an error although no fault was installed and [`WARM_UP`] was over. One that begins with
 //!   [`UNMET`] is none: there an operation's own condition did not hold.
 //!
-//! A node that was not asked in the first half of its time cannot be judged.
+//! Nobody can be judged who was not asked in the first half of the time; a question that was open then
+//! counts.
 //!
 //! For how long nothing succeeded during each fault is a figure, not a judgement.
 
@@ -34,7 +36,8 @@ pub const UNMET: &str = "unmet: ";
 pub fn check(history: &History, nodes: u32, liveness: bool) -> Finding {
     Case::run("availability", |case| {
         let run = Run::of(history);
-        match history.faults().filter(|event| event.f == faults::HEAL).last() {
+        let heal = history.faults().filter(|event| event.f == faults::HEAL).last();
+        match heal {
             Some(heal) => (1..=nodes).for_each(|node| run.recovers(node, heal, case)),
             None if run.faults.is_empty() => {
                 (1..=nodes).for_each(|node| run.answers(node, case));
@@ -44,7 +47,7 @@ pub fn check(history: &History, nodes: u32, liveness: bool) -> Finding {
         if run.faults.is_empty() {
             run.quiet(case);
         } else if liveness {
-            run.serves(case);
+            run.serves(heal.map_or(run.last, |heal| heal.time), case);
         }
         case.figure("operations", run.operations.len());
         case.figure("ok", run.answered.len());
@@ -81,13 +84,12 @@ impl<'a> Run<'a> {
     /// Whether one of these operations was answered between two times, or asked early enough.
     fn tried(&self, on: impl Fn(&Operation<'_>) -> bool, from: u64, to: u64) -> Tried {
         let within = |event: &Event| (from..=to).contains(&event.time);
-        let early = |event: &Event| (from..=from.midpoint(to)).contains(&event.time);
         let mut tried = Tried::No;
         for operation in self.operations.iter().filter(|operation| on(operation)) {
             if operation.done().is_some_and(within) {
                 return Tried::Answered;
             }
-            if early(operation.invoked) {
+            if is_asked(operation, from) {
                 tried = Tried::InVain;
             }
         }
@@ -134,29 +136,45 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Answers count that were asked for after the fault began: others may have been on their way.
-    fn serves(&self, case: &mut Case) {
-        let mut judged = 0;
-        for (place, fault) in self.faults.iter().enumerate() {
-            let (from, name) = (fault.installed.time, fault.name);
-            let until = from + nanoseconds(RECOVERY_MAX);
-            let anew = |next: &Fault<'_>| (from + 1..=until).contains(&next.installed.time);
-            let replaced = self.faults[place + 1..].iter().any(anew);
-            match self.tried(|operation| operation.invoked.time >= from, from, until) {
-                Tried::Answered => judged += 1,
-                _ if replaced || self.last < until => {}
-                Tried::No => case.doubt(format!("nobody asked soon after {name} began")),
-                Tried::InVain => {
-                    let at = fault.installed.index;
-                    let what =
-                        format!("nothing succeeded within {RECOVERY_MAX:?} after {name} at {at}");
-                    case.accuse("unavailable", &[at], what);
-                }
-            }
+    fn serves(&self, end: u64, case: &mut Case) {
+        let mut begun: Vec<&Fault<'_>> = self.faults.iter().collect();
+        begun.retain(|fault| fault.installed.time < end);
+        begun.sort_by_key(|fault| fault.installed.time);
+        let next = begun.iter().skip(1).map(|fault| fault.installed.time).chain([end]);
+        let mut answers = 0;
+        for (fault, until) in begun.iter().zip(next) {
+            let answered = self.answered_of(fault.installed.time, until);
+            answers += answered.len();
+            gaps(&answered, fault.installed.time, until)
+                .filter(|(from, to)| to - from > nanoseconds(RECOVERY_MAX))
+                .for_each(|(from, to)| self.silent(fault, from, to, case));
         }
-        if judged == 0 {
+        if answers == 0 {
             case.doubt("no fault lasted long enough to judge whether others served");
         }
+    }
+
+    /// When those were answered that were asked for in this time: others may have been on their way.
+    fn answered_of(&self, from: u64, to: u64) -> Vec<u64> {
+        let asked = self.operations.iter().filter(|operation| operation.invoked.time >= from);
+        let done = asked.filter_map(Operation::done).map(|event| event.time);
+        let mut answered: Vec<u64> = done.filter(|time| *time < to).collect();
+        answered.sort_unstable();
+        answered
+    }
+
+    fn silent(&self, fault: &Fault<'_>, from: u64, to: u64, case: &mut Case) {
+        let (name, at) = (fault.name, fault.installed.index);
+        if !self.operations.iter().any(|operation| is_asked(operation, from)) {
+            case.doubt(format!("nobody asked for a while after {name} at {at}"));
+            return;
+        }
+        let silence = Duration::from_nanos(to - from);
+        case.accuse(
+            "unavailable",
+            &[at],
+            format!("nothing succeeded for {silence:.1?} after {name} at {at}"),
+        );
     }
 
     /// The longest time without an ok answer in each fault, by the name of the fault.
@@ -176,14 +194,22 @@ impl<'a> Run<'a> {
 
     fn longest_gap(&self, from: u64, to: u64) -> u64 {
         let first = self.answered.partition_point(|time| *time < from);
-        let within = self.answered[first..].iter().copied().take_while(|time| *time < to);
-        let (mut longest, mut before) = (0, from);
-        for time in within.chain([to]) {
-            longest = longest.max(time.saturating_sub(before));
-            before = time;
-        }
-        longest
+        let last = self.answered.partition_point(|time| *time < to).max(first);
+        let lengths = gaps(&self.answered[first..last], from, to);
+        lengths.map(|(from, to)| to.saturating_sub(from)).max().unwrap_or(0)
     }
+}
+
+/// From the beginning to the first of these times, from each to the next, and to the end.
+fn gaps(times: &[u64], from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+    let begin = [from].into_iter().chain(times.iter().copied());
+    begin.zip(times.iter().copied().chain([to]))
+}
+
+/// Whether somebody waits for the answer in the first half of the time that begins then.
+fn is_asked(operation: &Operation<'_>, from: u64) -> bool {
+    let open = operation.completed.is_none_or(|event| event.time > from);
+    open && operation.invoked.time <= from + nanoseconds(RECOVERY_MAX / 2)
 }
 
 /// What became of asking.
