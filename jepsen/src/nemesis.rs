@@ -25,7 +25,7 @@ mod processes;
 mod snapshots;
 
 pub use effect::{Effect, Until, install};
-pub use fault::{Churn, Clock, Damage, Fault, Partition, Snapshots, Who};
+pub use fault::{Churn, Clock, Damage, Fault, Partition, Snapshots, Who, listed};
 pub use plan::{Plan, Step};
 
 /// Names of all faults.

@@ -133,6 +133,20 @@ fn a_node_that_refuses_a_log_which_nobody_damaged_is_found_out() {
     assert_eq!(finding.verdict, Verdict::Valid, "{}", finding.summary);
 }
 
+#[test]
+fn all_run_when_a_cluster_is_restored_and_who_began_anew_is_told_when_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(options) = options(Mode::Loopback, dir.path()) else { return };
+    let cluster = Cluster::start(options).unwrap();
+    cluster.remove(3, None).unwrap();
+    cluster.node(2).unwrap().kill();
+    cluster.restore();
+    assert!(cluster.node(2).unwrap().runs());
+    assert_eq!(cluster.regroup(), [3], "the removed one begins anew, the killed one does not");
+    cluster.wait_ready(&[1, 2, 3], Instant::now()).unwrap();
+    assert_eq!(cluster.regroup(), [0; 0], "nobody had to");
+}
+
 /// What the tests below start and kill: a harness with a cluster, one node of which is stopped and
 /// cannot end by itself. Alone it does nothing.
 #[test]

@@ -3,7 +3,9 @@
 //! A cluster that answers nothing never answers wrongly, so silence is judged as well. Jepsen found in
 //! RedisRaft healthy nodes that refused for ever (#21) and failovers that ended in nothing (#14).
 //!
-//! * `not-serving`: a node gave no ok answer within [`RECOVERY_MAX`] after everything was healed.
+//! * `not-serving`: a node gave no ok answer within [`RECOVERY_MAX`] after everything was healed, which
+//!   is when nothing is wrong any more and every process runs. For a node that had to begin anew the
+//!   time begins when it is [`READMITTED`].
 //! * `unavailable`: in liveness mode, where a majority always stays whole, nobody gave one for longer
 //!   than that, at any time from the first fault to the healing. A further fault that begins starts the
 //!   time anew; one that ends does not, as it makes more whole and not less.
@@ -22,12 +24,17 @@ use serde_json::{Value as Json, json};
 
 use super::faults::{self, Fault};
 use super::{Case, Finding, quantiles};
-use crate::history::{Event, History, Kind, Operation};
+use crate::history::{Event, History, Kind, Operation, Value};
 
 /// So soon everything that is whole has to serve again.
 pub const RECOVERY_MAX: Duration = Duration::from_secs(5);
 /// So long after its first event a run without faults may see errors.
 pub const WARM_UP: Duration = Duration::from_secs(2);
+
+/// The event that tells that all faults are undone, and that every process was started.
+pub const HEAL: &str = faults::HEAL;
+/// The event that tells which nodes were members again after they had begun anew.
+pub const READMITTED: &str = "readmitted";
 
 /// How the error of an operation begins that was refused by its own condition, such as a lock held.
 pub const UNMET: &str = "unmet: ";
@@ -36,9 +43,11 @@ pub const UNMET: &str = "unmet: ";
 pub fn check(history: &History, nodes: u32, liveness: bool) -> Finding {
     Case::run("availability", |case| {
         let run = Run::of(history);
-        let heal = history.faults().filter(|event| event.f == faults::HEAL).last();
+        let heal = history.faults().filter(|event| event.f == HEAL).last();
         match heal {
-            Some(heal) => (1..=nodes).for_each(|node| run.recovers(node, heal, case)),
+            Some(heal) => (1..=nodes).for_each(|node| {
+                run.recovers(node, readmission(history, node, heal).unwrap_or(heal), case);
+            }),
             None if run.faults.is_empty() => {
                 (1..=nodes).for_each(|node| run.answers(node, case));
             }
@@ -96,18 +105,18 @@ impl<'a> Run<'a> {
         tried
     }
 
-    fn recovers(&self, node: u32, heal: &Event, case: &mut Case) {
-        let until = heal.time + nanoseconds(RECOVERY_MAX);
+    /// From when it was whole.
+    fn recovers(&self, node: u32, whole: &Event, case: &mut Case) {
+        let until = whole.time + nanoseconds(RECOVERY_MAX);
         let on = |operation: &Operation<'_>| operation.invoked.node == Some(node);
-        match self.tried(on, heal.time, until) {
+        match self.tried(on, whole.time, until) {
             Tried::Answered => {}
             Tried::InVain if self.last >= until => {
+                let (f, at) = (&whole.f, whole.index);
                 let what = format!(
-                    "node {node} gave no ok answer within {RECOVERY_MAX:?} after all was healed at \
-                     {}",
-                    heal.index
+                    "node {node} gave no ok answer within {RECOVERY_MAX:?} after {f} at {at}"
                 );
-                case.accuse("not-serving", &[heal.index], what);
+                case.accuse("not-serving", &[at], what);
             }
             Tried::InVain => case.doubt(format!("the run ended before node {node} had to serve")),
             Tried::No => case.doubt(format!("node {node} was not asked soon after all was healed")),
@@ -210,6 +219,16 @@ fn gaps(times: &[u64], from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
 fn is_asked(operation: &Operation<'_>, from: u64) -> bool {
     let open = operation.completed.is_none_or(|event| event.time > from);
     open && operation.invoked.time <= from + nanoseconds(RECOVERY_MAX / 2)
+}
+
+/// When the node was a member again, if it had to begin anew.
+fn readmission<'a>(history: &'a History, node: u32, heal: &Event) -> Option<&'a Event> {
+    let names = |event: &Event| match &event.value {
+        Value::List(nodes) => nodes.contains(&Value::Int(i64::from(node))),
+        _ => false,
+    };
+    let later = history.faults().filter(|event| event.index > heal.index && event.f == READMITTED);
+    later.filter(|event| names(event)).last()
 }
 
 /// What became of asking.

@@ -31,6 +31,8 @@ pub struct Node {
     fresh: bool,
     /// Whether what it acknowledged was damaged: it counts as lost until it begins anew.
     damaged: bool,
+    /// Whether it began anew, and nobody has seen it serve since.
+    pub newcomer: bool,
     /// Where what it says is kept, over all its starts.
     log: PathBuf,
 }
@@ -38,13 +40,27 @@ pub struct Node {
 impl Node {
     /// A node that was never started.
     pub fn new(number: u32, store: Store, log: PathBuf) -> Self {
-        let (processes, trace, dark, fresh, damaged) = (Vec::new(), None, false, true, false);
-        Self { number, processes, store, trace, dark, fresh, damaged, log }
+        Self {
+            number,
+            processes: Vec::new(),
+            store,
+            trace: None,
+            dark: false,
+            fresh: true,
+            damaged: false,
+            newcomer: false,
+            log,
+        }
     }
 
     /// Whether its first start is to come.
     pub fn is_fresh(&self) -> bool {
         self.fresh
+    }
+
+    /// Whether nobody can expect it to serve soon: it lost what it had.
+    pub fn is_excused(&self) -> bool {
+        self.damaged || self.newcomer
     }
 
     /// Starts what does not run of it.

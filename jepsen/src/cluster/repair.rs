@@ -1,7 +1,8 @@
 //! Making a cluster whole again: everything undone, everybody a voter.
 //!
 //! A node that will not start any more, because its files are damaged, or that was removed, begins
-//! anew: its member goes, its data are put aside, and it joins as one who was never there.
+//! anew: its member goes, its data are put aside, and it joins as one who was never there. It is a
+//! newcomer then, who needs time; of any other node nothing excuses that it does not serve.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::network::Conditions;
 use super::sampler::Sampler;
 use super::{Cluster, Problem, Target, http};
 
-/// How long a cluster may take to be whole.
+/// How long the readmission of all who have to begin anew may take.
 const HEAL_MAX: Duration = Duration::from_secs(30);
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -17,12 +18,46 @@ const PAUSE: Duration = Duration::from_millis(200);
 const STARTS_MAX: u32 = 2;
 
 impl Cluster {
-    /// Undoes whatever is wrong, starts who is down, and waits until all are voters again, for at
-    /// most half a minute. Whoever is not by then is seen by the clients.
+    /// Makes everything whole: [`restore`](Self::restore) and [`regroup`](Self::regroup).
     pub fn heal(&self) {
+        self.restore();
+        self.regroup();
+    }
+
+    /// Undoes whatever is wrong, starts who is down, and waits for nobody.
+    pub fn restore(&self) {
         self.undo();
+        // One that does not start is seen by the clients.
+        (1..=self.nodes()).for_each(|node| drop(self.launch(node)));
+    }
+
+    /// Waits until all are voters again, for at most half a minute, and readmits who has to begin
+    /// anew for that. Who they are, with those that had begun anew and were not ready yet.
+    pub fn regroup(&self) -> Vec<u32> {
+        self.welcome();
         // Said by the clients: the run goes on with what there is.
         let _ = self.settle(Instant::now() + HEAL_MAX);
+        let is_new =
+            |node: &u32| self.node(*node).is_ok_and(|mut node| std::mem::take(&mut node.newcomer));
+        (1..=self.nodes()).filter(is_new).collect()
+    }
+
+    /// Who is ready is no newcomer any more.
+    fn welcome(&self) {
+        let agent = http::agent(Duration::from_secs(1));
+        for number in 1..=self.nodes() {
+            let is_new = self.node(number).is_ok_and(|node| node.newcomer);
+            if is_new && self.is_ready(number, &agent) {
+                self.regard(number, false);
+            }
+        }
+    }
+
+    /// As a newcomer, or not.
+    fn regard(&self, number: u32, newcomer: bool) {
+        if let Ok(mut node) = self.node(number) {
+            node.newcomer = newcomer;
+        }
     }
 
     /// Undoes what is wrong, and waits for nobody.
@@ -74,7 +109,11 @@ impl Cluster {
         let refuses = self.node(number)?.has_ended() && *starts >= STARTS_MAX;
         if self.is_talus() && (refuses || runs) {
             *starts = 0;
-            return self.readmit(number);
+            // One that was removed or damaged may refuse; any other is not excused by beginning anew.
+            let excused = runs || self.node(number)?.is_excused();
+            let readmitted = self.readmit(number);
+            self.regard(number, excused);
+            return readmitted;
         }
         *starts += 1;
         self.launch(number)
@@ -82,6 +121,7 @@ impl Cluster {
 
     /// Lets the node begin anew, under another id.
     pub fn readmit(&self, number: u32) -> Result<(), Problem> {
+        self.regard(number, true);
         self.node(number)?.kill();
         self.remove(number, None)?;
         self.node(number)?.wipe()?;

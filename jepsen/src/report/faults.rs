@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{self, Facts};
+use crate::check::availability;
 use crate::history::{Event, History, Kind, Value};
 
 /// A fault from its start to its stop.
@@ -91,9 +92,9 @@ pub fn bands(history: &History, end: u64) -> Vec<Band> {
             start(&mut bands, name, event);
         } else if let Some(name) = event.f.strip_prefix("stop-") {
             stop(&mut bands, name, event);
-        } else if event.f == "heal" {
+        } else if event.f == availability::HEAL {
             bands.iter_mut().filter(|band| band.open).for_each(|band| band.end(event.time));
-        } else {
+        } else if event.f != availability::READMITTED {
             let mut moment = Band::begin(&event.f, event);
             moment.end(event.time);
             bands.push(moment);

@@ -54,6 +54,7 @@ fn faults_of_one_name_end_by_their_targets() {
         nemesis(30, "stop-kill", 1),
         nemesis(40, "start-pause", 3),
         nemesis(60, "heal", 0),
+        nemesis(65, "readmitted", 1),
         nemesis(70, "start-slow", 3),
     ];
     let expected = [

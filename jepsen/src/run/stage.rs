@@ -94,12 +94,25 @@ impl Stage<'_> {
             calm.store(true, Ordering::SeqCst);
             drop(conductor.join());
             if !self.config.nemeses.is_empty() {
-                self.cluster.heal();
-                self.recorder.record(Kind::Info, Process::Nemesis, "heal", Value::Nil, None, None);
+                self.heal();
                 wait(CALM, stop);
             }
             over.store(true, Ordering::SeqCst);
         });
+    }
+
+    /// Nobody is waited for before it is told that all is healed: that is when time begins. Those who
+    /// have to begin anew are another matter, and their time another.
+    fn heal(&self) {
+        let record = |f: &str, value: Value| {
+            self.recorder.record(Kind::Info, Process::Nemesis, f, value, None, None);
+        };
+        self.cluster.restore();
+        record(availability::HEAL, Value::Nil);
+        let readmitted = self.cluster.regroup();
+        if !readmitted.is_empty() {
+            record(availability::READMITTED, nemesis::listed(&readmitted));
+        }
     }
 
     /// Convergence and final reads, before and after a clean restart.

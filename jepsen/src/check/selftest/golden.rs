@@ -55,6 +55,8 @@ macro_rules! golden {
 /// File names and contents: the binary carries them.
 pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "availability-invalid-not-serving-after-heal.edn"
+    "availability-invalid-not-serving-after-it-was-readmitted.edn"
+    "availability-invalid-not-serving-while-another-was-readmitted.edn"
     "availability-invalid-refused-without-fault.edn"
     "availability-unknown-never-healed.edn"
     "availability-unknown-node-asked-late.edn"
@@ -62,6 +64,7 @@ pub(super) const HISTORIES: &[(&str, &str)] = golden! {
     "availability-unknown-run-ended-early.edn"
     "availability-valid-after-heal.edn"
     "availability-valid-error-while-warming-up.edn"
+    "availability-valid-readmitted-later.edn"
     "availability-valid-refused-by-its-own-condition.edn"
     "bank-invalid-missing.edn"
     "bank-invalid-negative.edn"
