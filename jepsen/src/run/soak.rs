@@ -1,4 +1,5 @@
-//! Long hours: random workloads under random mixtures of faults, ten minutes each.
+//! Long hours: random workloads under random mixtures of faults, ten minutes each; in one of four a
+//! majority stays whole.
 
 use super::suite::{Line, play_while};
 use super::{Config, account};
@@ -43,6 +44,7 @@ fn draw(base: &Config, faults: &[String], number: usize, rng: &mut ChaCha8Rng) -
         nodes: if rng.random_bool(0.5) { 3 } else { 5 },
         seconds: SECONDS,
         seed: rng.random(),
+        liveness: rng.random_ratio(1, 4) || base.liveness,
         dir: base.dir.join(format!("{number:03}-{}", workload.name)),
         ..base.clone()
     }
@@ -62,5 +64,17 @@ mod tests {
         let lines =
             play(&base, &["kill".to_owned()], Duration::from_secs(60), &AtomicBool::new(false));
         assert_eq!(lines.len(), FUTILE_MAX);
+    }
+
+    #[test]
+    fn some_runs_keep_a_majority_whole_and_most_do_not() {
+        let base = line(Err(Failure::Panicked)).config;
+        let faults = ["kill".to_owned(), "pause".to_owned()];
+        let mut rng = ChaCha8Rng::seed_from_u64(base.seed);
+        let mut live = |base: &Config| {
+            (0..100).filter(|number| draw(base, &faults, *number, &mut rng).liveness).count()
+        };
+        assert!((10..40).contains(&live(&base)));
+        assert_eq!(live(&Config { liveness: true, ..base }), 100);
     }
 }

@@ -19,6 +19,8 @@ pub struct Job {
     pub nodes: u32,
     /// Seconds under load.
     pub seconds: u64,
+    /// Whether a majority stays whole, so that service must go on.
+    pub live: bool,
 }
 
 pub(super) const fn job(
@@ -27,7 +29,17 @@ pub(super) const fn job(
     nodes: u32,
     seconds: u64,
 ) -> Job {
-    Job { workload, nemeses, nodes, seconds }
+    Job { workload, nemeses, nodes, seconds, live: false }
+}
+
+/// A job of which a majority stays whole.
+const fn live(
+    workload: &'static str,
+    nemeses: &'static [&'static str],
+    nodes: u32,
+    seconds: u64,
+) -> Job {
+    Job { live: true, ..job(workload, nemeses, nodes, seconds) }
 }
 
 /// At most six minutes on two cores.
@@ -42,10 +54,11 @@ pub const SMOKE: &[Job] = &[
     job("register", &["pause"], 3, 20),
     job("register", &["partition"], 3, 20),
     job("register", &["member"], 3, 20),
+    live("register", &["partition"], 3, 25),
 ];
 
-/// About forty-five minutes with the controls: every workload, every nemesis, alone and together, and
-/// clusters of one.
+/// About fifty minutes with the controls: every workload, every nemesis, alone and together, and
+/// clusters of one; and some of which a majority stays whole.
 pub const FULL: &[Job] = &[
     job("append", &[], 5, 20),
     job("append", &["partition", "kill"], 5, 60),
@@ -93,6 +106,9 @@ pub const FULL: &[Job] = &[
     job("counter", &["kill"], 1, 25),
     job("register", &["kill"], 1, 25),
     job("register", &["pause"], 3, 50),
+    live("register", &["kill", "partition"], 5, 45),
+    live("append", &["pause", "member"], 5, 45),
+    live("set", &["power"], 3, 45),
 ];
 
 /// Systems of which it is known how they fare, and which checker finds fault with them: a harness
@@ -165,7 +181,7 @@ impl Line {
             }
             Err(failure) => (String::new(), String::new(), first_line(&failure.to_string())),
         };
-        let (nemeses, seed) = (named(&config.nemeses), config.seed.to_string());
+        let (nemeses, seed) = (named(config), config.seed.to_string());
         let (nodes, verdict) = (config.nodes.to_string(), word(self.verdict()).to_owned());
         let workload = config.workload.name.to_owned();
         vec![workload, nemeses, nodes, seed, operations, duration, verdict, what]
@@ -173,8 +189,12 @@ impl Line {
 }
 
 /// The faults for people.
-pub(super) fn named(nemeses: &[String]) -> String {
-    if nemeses.is_empty() { "none".to_owned() } else { nemeses.join(", ") }
+pub(super) fn named(config: &Config) -> String {
+    match (config.nemeses.is_empty(), config.liveness) {
+        (true, _) => "none".to_owned(),
+        (false, true) => format!("{} (majority whole)", config.nemeses.join(", ")),
+        (false, false) => config.nemeses.join(", "),
+    }
 }
 
 /// The checkers that found it not valid, each with the first line of what it says.
@@ -207,6 +227,7 @@ pub fn configure(base: &Config, job: &Job, number: usize) -> Config {
         nemeses,
         nodes: job.nodes,
         seconds: job.seconds,
+        liveness: base.liveness || job.live,
         seed: base.seed.wrapping_add(number as u64),
         dir: base.dir.join(format!("{number:02}-{name}")),
         ..base.clone()
@@ -232,7 +253,7 @@ pub fn play_while(
         tell::aside(format_args!(
             "{} × {}, seed {} …",
             config.workload.name,
-            named(&config.nemeses),
+            named(&config),
             config.seed
         ));
         let result = survive(|| run(&config, stop));
@@ -308,6 +329,27 @@ pub(super) mod tests {
     fn a_harness_that_falls_over_goes_on_with_the_next_run() {
         let fell = survive(|| panic!("on purpose"));
         assert_eq!(fell.unwrap_err().to_string(), "the harness itself panicked");
+    }
+
+    #[test]
+    fn suites_have_jobs_of_which_a_majority_stays_whole_and_say_so() {
+        let base = line(Err(Failure::Impossible(String::new()))).config;
+        for suite in [SMOKE, FULL] {
+            let live = suite.iter().filter(|job| job.live);
+            let configs: Vec<Config> = live.map(|job| configure(&base, job, 0)).collect();
+            assert!(!configs.is_empty());
+            for config in configs {
+                assert!(config.liveness);
+                assert!(super::super::command::of(&config).contains(" --liveness "));
+                assert!(config.plan().is_ok(), "{:?}", config.nemeses);
+                let cells =
+                    Line { config, result: Err(Failure::Impossible(String::new())) }.cells();
+                assert!(cells[1].ends_with(" (majority whole)"), "{cells:?}");
+            }
+        }
+        let safe = configure(&base, &job("set", &["kill"], 3, 20), 0);
+        assert!(!safe.liveness);
+        assert_eq!(named(&safe), "kill");
     }
 
     #[test]
