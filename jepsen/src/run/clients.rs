@@ -61,11 +61,16 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// The first half of the clients stay at their nodes, so that every node has one that does.
+    /// How many clients, counted from the first, stay at their nodes: half of them, and so many that
+    /// every node has one. With one a node none is left to hop.
+    fn pinned(&self) -> u64 {
+        self.lanes.div_ceil(2).max(u64::from(self.addresses.nodes()))
+    }
+
     fn lane(&self, number: u64) -> Lane<'a> {
         let nodes = self.addresses.nodes();
         let node = u32::try_from(number % u64::from(nodes)).expect("less than nodes") + 1;
-        let seat = match number < self.lanes.div_ceil(2) {
+        let seat = match number < self.pinned() {
             true => Seat::pinned(self.addresses, node),
             false => Seat::hopping(self.addresses, node),
         };
@@ -176,5 +181,51 @@ impl Lane<'_> {
     fn record(&self, kind: Kind, operation: &Invocation, value: Value, error: Option<String>) {
         let (process, node) = (Process::Client(self.process), Some(self.seat.node()));
         self.recorder.record(kind, process, operation.f, value, error, node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Row;
+    use std::collections::BTreeSet;
+    use std::net::SocketAddr;
+
+    /// The nodes that clients do not leave when they are refused, and how many clients do.
+    fn pinned_and_hopping(nodes: u32, concurrency: u64) -> (BTreeSet<u32>, u64) {
+        let at = vec![SocketAddr::from(([127, 0, 0, 1], 1)); nodes as usize];
+        let addresses = Addresses { service: Service::Redis, clients: at.clone(), side: at };
+        let recorder = Recorder::new(io::sink());
+        let workload = (Row::named("set").expect("it exists").make)();
+        let lanes = u64::from(nodes) * concurrency;
+        let load = Load {
+            addresses: &addresses,
+            workload: &*workload,
+            recorder: &recorder,
+            seed: 1,
+            rate: 1.0,
+            lanes,
+        };
+        let (mut pinned, mut hopping) = (BTreeSet::new(), 0);
+        for mut lane in (0..lanes).map(|number| load.lane(number)) {
+            let node = lane.seat.node();
+            lane.seat.settle(&Trouble::Refused("no".to_owned()), &mut lane.rng);
+            match lane.seat.node() == node {
+                true => drop(pinned.insert(node)),
+                false => hopping += 1,
+            }
+        }
+        (pinned, hopping)
+    }
+
+    #[test]
+    fn every_node_has_a_client_that_stays_whatever_the_concurrency() {
+        for nodes in 2..=7 {
+            for concurrency in 1..=5 {
+                let (pinned, hopping) = pinned_and_hopping(nodes, concurrency);
+                assert_eq!(pinned, (1..=nodes).collect(), "{concurrency} at each of {nodes}");
+                assert_eq!(hopping > 0, concurrency > 1, "{concurrency} at each of {nodes}");
+            }
+        }
     }
 }
