@@ -47,8 +47,7 @@ fn first_failure(lines: &[Line]) -> String {
         Err(failure) => failure.to_string(),
     };
     let why = why.replace('\n', "\n  ");
-    let run =
-        format!("{} × {}, seed {}", config.workload.name, named(&config.nemeses), config.seed);
+    let run = format!("{} × {}, seed {}", config.workload.name, named(config), config.seed);
     let (verdict, dir) = (word(line.verdict()), config.dir.display());
     format!("first {verdict}: {run}\n  {why}\n  repeat: {}\n  in {dir}\n", command::of(config))
 }
