@@ -98,9 +98,8 @@ impl Home {
     }
 
     /// Makes a new store out of a checkpoint and switches to it.
-    fn switch_to(&self, checkpoint: &Path) -> io::Result<(Arc<Store>, PathBuf)> {
-        let old = self.current_dir()?;
-        let name = next_store_name(&old);
+    fn switch_to(&self, checkpoint: &Path) -> io::Result<Arc<Store>> {
+        let name = next_store_name(&self.current_dir()?);
         let dir = self.dir.join(&name);
         match std::fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -109,8 +108,7 @@ impl Home {
         link_all(checkpoint, &dir)?;
         sync_dir(&self.dir)?;
         replace_file(&self.dir.join("CURRENT"), name.as_bytes())?;
-        let store = Store::open(&dir, &self.options, &self.shared).map_err(fault)?;
-        Ok((store, old))
+        Store::open(&dir, &self.options, &self.shared).map_err(fault)
     }
 
     fn remove_strays(&self, keep: &Path) -> io::Result<()> {
@@ -329,15 +327,12 @@ impl StateMachine for Keyspace {
     }
 
     fn install(&mut self, dir: &Path) -> io::Result<()> {
-        let (store, old) = self.home.switch_to(dir)?;
+        let store = self.home.switch_to(dir)?;
         broken::spoil(&store)?;
         self.sessions = Sessions::load(&store)?;
-        self.current.store(store);
-        // Readers may hold the old store a moment longer; its files stay until they close them.
-        match std::fs::remove_dir_all(&old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        // Readers may hold the old store a moment longer; RocksDB needs its files until it is closed.
+        self.current.swap(store).discard();
+        Ok(())
     }
 }
 

@@ -9,8 +9,9 @@
 //!   [`Rocks::flush`] for ours. Nothing else flushes: flushing one alone loses writes.
 //! * Any error of RocksDB is a fault.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use rocksdb::checkpoint::Checkpoint;
@@ -52,6 +53,23 @@ pub(crate) struct Rocks {
     reads: ReadOptions,
     writes: WriteOptions,
     dead: Arc<ArcSwap<DeadSpaces>>,
+    // Dropped after the database, which writes to its files when it is closed.
+    remains: Remains,
+}
+
+/// The files of a database.
+struct Remains {
+    dir: PathBuf,
+    unwanted: AtomicBool,
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        if self.unwanted.load(Ordering::Relaxed) {
+            // What cannot be removed is there for the next start to try.
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
 }
 
 /// One consistent state of the database.
@@ -67,9 +85,15 @@ impl Rocks {
         let mut writes = WriteOptions::default();
         writes.disable_wal(true);
         writes.set_memtable_insert_hint_per_batch(true);
-        let rocks = Self { db, reads: ReadOptions::default(), writes, dead };
+        let remains = Remains { dir: dir.to_owned(), unwanted: AtomicBool::new(false) };
+        let rocks = Self { db, reads: ReadOptions::default(), writes, dead, remains };
         rocks.check_format()?;
         Ok(rocks)
+    }
+
+    /// Removes its files when it is closed.
+    pub fn discard(&self) {
+        self.remains.unwanted.store(true, Ordering::Relaxed);
     }
 
     /// Reads the root row of a directory that nobody has open, and changes nothing in it.

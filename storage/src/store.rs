@@ -34,6 +34,11 @@ impl Store {
         Ok(Arc::new(Self { core, drainer: Mutex::new(drainer) }))
     }
 
+    /// Lets its files be removed once nobody holds it any more. What cannot be removed stays.
+    pub fn discard(&self) {
+        self.core.rocks.discard();
+    }
+
     /// The record that was committed last, or found when the store was opened.
     pub fn applied(&self) -> Option<Bytes> {
         self.core.read().applied.clone()

@@ -561,3 +561,21 @@ fn damaged_files_are_faults_and_never_other_values() {
     drop(view);
     assert!(store.digest().is_err_and(|error| error.is_fault()));
 }
+
+#[test]
+fn files_of_a_discarded_store_stay_until_its_last_holder_lets_go() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = parent.path().join("store");
+    let store = open(&dir);
+    commit(&store, 1, 1000, |txn| set(txn, "k", "v", None));
+    store.drain().expect("drains");
+    let reader = store.clone();
+    store.discard();
+    drop(store);
+    assert_eq!(get(&reader, 0, "k").as_deref(), Some("v"));
+    assert!(dir.join("CURRENT").exists());
+    drop(reader);
+    assert!(!dir.exists());
+    drop(open(&dir));
+    assert!(dir.exists(), "a store that is wanted stays");
+}

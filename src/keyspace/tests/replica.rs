@@ -145,8 +145,19 @@ impl Replica {
     /// Replaces its state by that of a checkpoint.
     pub fn install(&mut self, checkpoint: &Path) {
         let applied = Keyspace::applied_in(checkpoint).unwrap();
+        let before = self.store();
         self.keyspace().install(checkpoint).unwrap();
         assert_eq!(self.keyspace().applied().unwrap(), applied);
+        // A reader that is not done yet; RocksDB writes to its files when it is.
+        assert_eq!(self.stores(), 2);
+        drop(before);
+        assert_eq!(self.stores(), 1);
+    }
+
+    /// How many stores have files.
+    fn stores(&self) -> usize {
+        let names = std::fs::read_dir(&self.at).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("store-")).count()
     }
 
     /// What makes a checkpoint of it.
