@@ -65,6 +65,8 @@ fn remove_leader(cluster: &Cluster) -> Installed<'_> {
 fn remove_isolated(cluster: &Cluster, node: u32) -> Installed<'_> {
     let old = leader(cluster)?;
     let node = if node == old { node % cluster.nodes() + 1 } else { node };
+    // Of who is none of them there is nothing to remove, which the old leader may well say.
+    cluster.member(node)?;
     let links = links::around(&[old], cluster.spare());
     links::cut(cluster, &links)?;
     let undo = move || {
