@@ -113,7 +113,7 @@ impl<S: StateMachine> Applier<S> {
     fn serve(&mut self, job: Job<S>) -> io::Result<()> {
         match job {
             Job::Apply(chunk) => self.apply(chunk),
-            Job::Applied(reply) => answer(reply, self.machine.applied()),
+            Job::Applied(reply) => answer(reply, self.publish()),
             Job::Checkpointer(reply) => answer(reply, self.machine.checkpointer()),
             Job::Install(dir, reply) => answer(reply, self.install(dir)),
         }
@@ -143,6 +143,11 @@ impl<S: StateMachine> Applier<S> {
 
     fn install(&mut self, dir: PathBuf) -> io::Result<Option<Bytes>> {
         self.machine.install(&dir)?;
+        self.publish()
+    }
+
+    /// Lets everybody know what the state machine holds already: there may be nothing to apply.
+    fn publish(&mut self) -> io::Result<Option<Bytes>> {
         let record = self.machine.applied()?;
         if let Some(record) = &record {
             self.applied.send_replace(Applied::decode(record)?.last.index);

@@ -31,6 +31,14 @@ struct Content {
     changes: u64,
     /// Every sync fails, though the power does not.
     syncs_fail: bool,
+    power: Option<Power>,
+}
+
+/// The power of the machine that a disk is in. When it fails for one, it does for the other.
+#[derive(Clone, Copy)]
+pub struct Power {
+    pub is_on: fn() -> bool,
+    pub cut: fn(),
 }
 
 #[derive(Clone, Default)]
@@ -44,18 +52,23 @@ impl Content {
     /// One change. False from the moment the power fails.
     fn change(&mut self) -> bool {
         self.changes += 1;
-        match &mut self.left {
-            Some(0) => false,
-            Some(left) => {
-                *left -= 1;
-                *left > 0
-            }
-            None => true,
+        if self.is_dark() {
+            return false;
         }
+        let Some(left) = &mut self.left else { return true };
+        *left -= 1;
+        if *left == 0 {
+            self.power.iter().for_each(|power| (power.cut)());
+        }
+        *left > 0
+    }
+
+    fn is_dark(&self) -> bool {
+        self.left == Some(0) || self.power.is_some_and(|power| !(power.is_on)())
     }
 
     fn rename(&mut self, change: impl FnOnce(&mut BTreeMap<String, usize>)) -> io::Result<()> {
-        if self.left == Some(0) {
+        if self.is_dark() {
             return Err(no_power());
         }
         change(&mut self.names);
@@ -88,7 +101,12 @@ impl MemoryDisk {
 
     /// Whether the power is still there.
     pub fn is_powered(&self) -> bool {
-        self.0.lock().left != Some(0)
+        !self.0.lock().is_dark()
+    }
+
+    /// It is in a machine.
+    pub fn draw_from(&self, power: Power) {
+        self.0.lock().power = Some(power);
     }
 
     /// From now on no sync succeeds.
@@ -217,7 +235,7 @@ impl DiskFile for MemoryFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut content = self.disk.0.lock();
-        if content.left == Some(0) {
+        if content.is_dark() {
             return Err(no_power());
         }
         let (begin, end) = (offset as usize, offset as usize + bytes.len());

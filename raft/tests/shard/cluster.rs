@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Disk, TestNode, eventually, leader, three};
+use crate::support::{CLUSTER, Disk, TestNode, eventually, leader, three};
 use bytes::Bytes;
 use futures::future::join_all;
 use raft::{Options, ReadError, WriteError};
@@ -79,6 +79,20 @@ async fn reads_are_linearizable_on_every_node() {
     let follower = &nodes[(position + 1) % 3];
     let many = join_all((0..1000).map(|_| follower.consensus.read_index())).await;
     assert!(many.iter().all(Result::is_ok));
+}
+
+/// Nobody writes meanwhile, so nothing is applied that would tell how far the state is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_follower_that_has_everything_reads_after_a_restart() {
+    let mut nodes = three(Options::default()).await;
+    let position = leader(&nodes).await;
+    nodes[position].write("x").await.expect("written");
+    let follower = nodes.remove((position + 1) % 3);
+    eventually("the write", || follower.items().len() == 1).await;
+    let (list, applied) = (follower.list.clone(), follower.consensus.applied());
+    let back = follower.kill().start_with(list, CLUSTER, Options::default()).await;
+    assert_eq!(back.consensus.read_index().await, Ok(applied));
+    assert_eq!(back.items().len(), 1, "nothing is applied twice");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

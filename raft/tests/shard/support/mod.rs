@@ -57,10 +57,14 @@ impl Disk {
     }
 
     pub async fn start_in(self, cluster: ClusterId, options: Options) -> TestNode {
+        self.start_with(Shared::default(), cluster, options).await
+    }
+
+    /// Starts a node whose state machine has kept its state.
+    pub async fn start_with(self, list: Shared, cluster: ClusterId, options: Options) -> TestNode {
         let runtime = raft::runtime(1).expect("starts");
         let peers = Peers::new(runtime.handle().clone(), PeerOptions::default());
         let service = ConsensusService::default();
-        let list = Shared::default();
         let options_of_log = WalOptions { on_fatal: Arc::new(|_| ()), ..WalOptions::default() };
         let wal = open_log(&self.dir.path().join("log"), &options_of_log).await;
         let setup = Setup {
