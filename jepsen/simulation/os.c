@@ -37,7 +37,8 @@ __attribute__((constructor)) static void begin(void) {
     chance = seed ? strtoull(seed, NULL, 10) : 0;
 }
 
-static int here(void) {
+/* Whether the caller is the simulation's thread; files.c asks, too. */
+int simulation_is_here(void) {
     static __thread int first; /* 0 is not known, -1 is no */
     if (first == 0) first = syscall(SYS_gettid) == getpid() ? 1 : -1;
     return simulated && first == 1;
@@ -52,7 +53,7 @@ static uint64_t draw(void) {
 }
 
 ssize_t getrandom(void *buffer, size_t length, unsigned int flags) {
-    if (!here()) return syscall(SYS_getrandom, buffer, length, flags);
+    if (!simulation_is_here()) return syscall(SYS_getrandom, buffer, length, flags);
     unsigned char *bytes = buffer;
     for (size_t i = 0; i < length; i++) bytes[i] = (unsigned char)draw();
     return (ssize_t)length;
@@ -60,7 +61,7 @@ ssize_t getrandom(void *buffer, size_t length, unsigned int flags) {
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int measured = clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
-    if (measured || !here()) return (int)syscall(SYS_clock_gettime, clock, time);
+    if (measured || !simulation_is_here()) return (int)syscall(SYS_clock_gettime, clock, time);
     int wall = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE;
     uint64_t shown = wall ? started + now : now;
     time->tv_sec = (time_t)(shown / SECOND);
@@ -69,7 +70,7 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 
 int epoll_wait(int descriptor, struct epoll_event *events, int most, int timeout) {
-    if (here()) {
+    if (simulation_is_here()) {
         int known = descriptor >= 0 && descriptor < DESCRIPTORS;
         if (known && timeout != 0)
             deadline[descriptor] = timeout < 0 ? 0 : now + (uint64_t)timeout * 1000000;
@@ -85,7 +86,7 @@ static void sleep_until(uint64_t then) {
 }
 
 int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *rest) {
-    if (!here()) {
+    if (!simulation_is_here()) {
         long failed = syscall(SYS_clock_nanosleep, clock, flags, time, rest);
         return failed ? errno : 0;
     }
@@ -95,6 +96,6 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, str
 }
 
 int nanosleep(const struct timespec *time, struct timespec *rest) {
-    if (!here()) return (int)syscall(SYS_nanosleep, time, rest);
+    if (!simulation_is_here()) return (int)syscall(SYS_nanosleep, time, rest);
     return clock_nanosleep(CLOCK_MONOTONIC, 0, time, rest);
 }

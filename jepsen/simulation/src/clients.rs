@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::history::{Deed, History, SharedHistory};
 use crate::journal::note;
 use crate::node::Parts;
+use crate::power;
 
 /// Lists, in pairs that transactions append to.
 pub const LISTS: [&str; 4] = ["a", "b", "c", "d"];
@@ -57,6 +58,9 @@ impl Client {
             Ok(answer) => answer.await.map(|mut replies| replies.remove(0)),
             Err(busy) => Ok(Reply::Error(busy)),
         };
+        if !power::is_on() {
+            return; // Nobody hears it.
+        }
         let mut history = self.history.lock();
         match answer.ok().map(numbers) {
             Some(Ok(numbers)) => history.done(id, &numbers),
@@ -84,7 +88,7 @@ impl Client {
     /// A linearizable read of everything, in one state.
     async fn read(&mut self) {
         let begun = note!("client of {} reads", self.parts.node);
-        if self.parts.consensus.read_index().await.is_ok() {
+        if self.parts.consensus.read_index().await.is_ok() && power::is_on() {
             self.look(begun);
         }
     }

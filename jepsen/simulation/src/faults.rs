@@ -2,23 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raft::NodeId;
 use rand::RngExt;
-use rand::seq::IteratorRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 
 use crate::journal::note;
 use crate::network::Latency;
 use crate::node::Node;
+use crate::power::Supply;
 use crate::world::{Change, World, member};
 
 /// How often something happens relative to the rest, its name, and what it does.
 type Fault = (u32, &'static str, fn(&mut World));
 
 /// What can happen.
-const ALL: [Fault; 14] = [
+const ALL: [Fault; 16] = [
     (5, "crash", crash),
+    (8, "crash amid files", crash_amid_files),
+    (3, "crash amid log", crash_amid_log),
     (3, "crash all", crash_all),
     (9, "restart", restart),
     (4, "partition", partition),
@@ -31,7 +34,7 @@ const ALL: [Fault; 14] = [
     (1, "failing disk", failing_disk),
     (2, "clock", clock),
     (3, "transfer", transfer),
-    (4, "members", change_members),
+    (8, "members", change_members),
 ];
 
 impl World {
@@ -46,6 +49,24 @@ impl World {
                 return fault(self);
             }
             at -= weight;
+        }
+    }
+
+    /// The power of a node will fail amid its files.
+    pub fn doom(&mut self, id: NodeId) {
+        // Where counting begins. Of an install there are some 150 changes; what matters most are
+        // those about the name of the store in use.
+        const SPANS: [(&str, u64); 5] = [
+            ("", 60),
+            ("/building", 40),
+            ("/incoming", 60),
+            ("/installing", 150),
+            ("shard/CURRENT", 6),
+        ];
+        let (begins, most) = *SPANS.choose(&mut self.rng).expect("some");
+        let supply = Supply::of(self.rng.random_range(0..=most), begins);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.die_amid_files(supply);
         }
     }
 
@@ -69,6 +90,26 @@ fn crash(world: &mut World) {
     if let Some(id) = world.any(Node::is_on) {
         world.nodes.get_mut(&id).into_iter().for_each(|node| node.lose_power(silently));
     }
+}
+
+/// Some time later, or never: files change while a node starts and where snapshots are. One is
+/// installed if the node was off for long.
+fn crash_amid_files(world: &mut World) {
+    let Some(id) = world.any(|_| true) else { return };
+    if world.rng.random_bool(0.5) {
+        let time = Duration::from_millis(world.rng.random_range(500..2000));
+        world.nodes.get_mut(&id).into_iter().for_each(|node| node.lose_power(true));
+        world.run_until(Instant::now() + time);
+    }
+    world.doom(id);
+    world.nodes.get_mut(&id).into_iter().filter(|node| !node.is_on()).for_each(Node::start);
+}
+
+fn crash_amid_log(world: &mut World) {
+    let changes = world.rng.random_range(1..=100);
+    let id = world.any(Node::is_on);
+    let node = id.and_then(|id| world.nodes.get_mut(&id));
+    node.into_iter().for_each(|node| node.die_amid_log(changes));
 }
 
 fn crash_all(world: &mut World) {

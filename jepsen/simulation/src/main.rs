@@ -5,10 +5,10 @@
 //! talus-simulation --first 17 --seeds 1          one of them; TALUS_SIMULATION_TRACE=1 shows it
 //! ```
 //! Every seed is a process of its own, so that nothing of one run is left for the next; see `os.c`
-//! for what makes it the same run each time. Consensus with its log, the connections between
+//! and `files.c` for what makes it the same run each time. Consensus with its log, the connections between
 //! nodes, the router, sessions and keyspace are the server's own, byte for byte as they are built.
 //!
-//! * `machine`, `network`, `disk`: what nodes run on. `node`: a node's parts, and its death.
+//! * `machine`, `network`, `disk`, `power`: what nodes run on. `node`: its parts, and its death.
 //! * `world`: a run. `faults`: what happens in it. `clients`: who uses it meanwhile.
 //! * `laws`, `history`: what must hold, at every step and for every client. `journal`: the trace.
 
@@ -23,6 +23,7 @@ mod laws;
 mod machine;
 mod network;
 mod node;
+mod power;
 mod watched;
 mod world;
 

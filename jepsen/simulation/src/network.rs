@@ -2,7 +2,8 @@
 //!
 //! A link is one direction between two nodes. What is sent over a link that is cut waits, as it
 //! would in TCP until it is sent again; connecting over it takes for ever. A machine that lost its
-//! power answers nothing until it is back, and then does not know its old connections.
+//! power answers nothing until it is back, and then does not know its old connections; nothing that
+//! it sends in the same turn leaves it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 use tonic::transport::server::Connected;
 
 use crate::journal::note;
+use crate::power;
 
 /// Bytes on their way, over which a writer waits.
 const WINDOW: usize = 4 << 20;
@@ -117,7 +119,7 @@ impl State {
 
     fn send(&mut self, id: u64, what: Option<Bytes>) {
         let delay = self.delay();
-        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let Some(pipe) = self.pipes.get_mut(&id).filter(|_| power::is_on()) else { return };
         let due = pipe.last.max(Instant::now() + delay);
         pipe.last = due;
         pipe.waiting += what.as_ref().map_or(0, Bytes::len);
@@ -146,7 +148,7 @@ impl State {
     /// A connection to a node that listens, if the way is free.
     fn connect(&mut self, from: NodeId, to: NodeId, network: &Network) -> Connect {
         let away = self.is_cut((from, to)) || self.is_cut((to, from)) || self.dead.contains(&to);
-        if away {
+        if away || !power::is_on() {
             return Connect::Silence;
         }
         let Some(listener) = self.listeners.get(&to).cloned() else { return Connect::Refused };
@@ -383,7 +385,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut state = self.network.0.lock();
         let state = &mut *state;
-        if state.dead.contains(&self.node) {
+        if state.dead.contains(&self.node) || !power::is_on() {
             return;
         }
         if let Some(mut pipe) = state.pipes.remove(&self.reads) {

@@ -2,7 +2,8 @@
 //! disk and a network that are simulated.
 //!
 //! When its power fails, the disk of its log keeps what was synced and some of the rest; RocksDB
-//! and the snapshots keep what their files hold at that moment.
+//! and the snapshots keep what their files hold at that moment, which may be amid any change of
+//! them: see `power`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -39,11 +40,12 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::disk::MemoryDisk;
+use crate::disk::{MemoryDisk, Power};
 use crate::journal::note;
 use crate::laws::SharedLaws;
 use crate::machine::Machine;
 use crate::network::Network;
+use crate::power::{self, Supply};
 use crate::watched::Watched;
 
 const CLUSTER: ClusterId = ClusterId(*b"simulated-talus!");
@@ -93,6 +95,8 @@ pub struct Node {
     slow_us: Arc<AtomicU64>,
     /// Its disk was made to fail.
     is_failing: Arc<AtomicBool>,
+    /// How long its power lasts, if it is to fail.
+    supply: Option<Supply>,
 }
 
 /// A run of its process.
@@ -119,6 +123,7 @@ impl Node {
             skew_ms: Arc::default(),
             slow_us: Arc::default(),
             is_failing: Arc::default(),
+            supply: None,
         }
     }
 
@@ -143,6 +148,7 @@ impl Node {
     pub fn start(&mut self) {
         self.lives += 1;
         note!("node {} starts, life {}", self.id, self.lives);
+        self.disk.draw_from(Power { is_on: power::is_on, cut: power::cut });
         let machine = Machine::new();
         let parts = Arc::<Mutex<Option<Arc<Parts>>>>::default();
         let has_failed = Arc::default();
@@ -165,7 +171,7 @@ impl Node {
         machine.spawn(async move {
             match boot.open(handle).await {
                 Ok(opened) => *slot.lock() = Some(Arc::new(opened)),
-                Err(error) if is_failing.load(Ordering::Relaxed) => {
+                Err(error) if is_failing.load(Ordering::Relaxed) || !power::is_on() => {
                     note!("a node does not start: {error}");
                     failed.store(true, Ordering::Relaxed);
                 }
@@ -186,20 +192,27 @@ impl Node {
         })
     }
 
-    /// Runs what is ready on it.
-    pub fn run(&mut self) {
-        let Some(life) = &self.life else { return };
-        if self.is_paused {
-            return;
-        }
+    /// Runs what is ready on it. Returns what it was doing if its power failed meanwhile.
+    pub fn run(&mut self) -> Option<&'static str> {
+        let life = self.life.as_ref().filter(|_| !self.is_paused)?;
+        let is_metered = self.supply.take().map(Supply::connect).is_some();
         life.machine.run();
+        let power = is_metered.then(Supply::disconnect);
         if self.log.is_none() {
             self.log = self.parts().map(|parts| parts.log);
         }
+        if let Some(Err(place)) = power {
+            let amid = power::amid(&place, self.parts().is_some());
+            note!("node {} dies amid {amid}", self.id);
+            self.lose_power(true);
+            return Some(amid);
+        }
+        self.supply = power.and_then(Result::ok);
         if life.has_failed.load(Ordering::Relaxed) {
             note!("node {} has failed", self.id);
             self.lose_power(true);
         }
+        None
     }
 
     /// The power fails, or the process is killed if everything that was written survives.
@@ -224,6 +237,26 @@ impl Node {
         self.is_paused = false;
         self.is_failing = Arc::default();
         self.slow_us = Arc::default();
+        self.supply = None;
+    }
+
+    /// Its power will fail amid its files.
+    pub fn die_amid_files(&mut self, supply: Supply) {
+        self.supply = Some(supply);
+    }
+
+    /// Its power will fail after so many changes of its log's disk.
+    pub fn die_amid_log(&mut self, changes: u64) {
+        self.disk.fail_after(changes);
+        self.supply = Some(Supply::until_cut());
+    }
+
+    /// Nothing of what was to fail fails any more.
+    pub fn mend(&mut self) {
+        self.is_paused = false;
+        self.slow_disk(0);
+        self.disk.fail_after(u64::MAX);
+        self.supply = None;
     }
 
     /// From now on its log cannot be synced.

@@ -36,6 +36,8 @@ pub struct World {
     /// Nodes that were given an id and have yet to start, or were removed and have to stop.
     pub changes: Arc<Mutex<Vec<Change>>>,
     pub faults: BTreeMap<&'static str, u64>,
+    /// Losses of power in the middle of something, by what it was.
+    amid: BTreeMap<&'static str, u64>,
     plan: Plan,
     common: Common,
     history: SharedHistory,
@@ -84,8 +86,8 @@ fn common(rng: &mut StdRng, laws: &SharedLaws, network: &Network) -> Common {
     let options = Options {
         append_entries_max: pick(rng, &[2, 16, 1024]),
         apply_entries_max: pick(rng, &[1, 8, 1024]) as usize,
-        snapshot_log_bytes: pick(rng, &[4 << 10, 32 << 10, 1 << 30]),
-        log_bytes_kept: pick(rng, &[0, 2 << 10, 16 << 10]),
+        snapshot_log_bytes: pick(rng, &[256, 512, 8 << 10]),
+        log_bytes_kept: pick(rng, &[0, 0, 0, 2 << 10]),
         catch_up_entries: 64,
         catch_up_timeout: Duration::from_secs(5),
         change_timeout: Duration::from_secs(3),
@@ -122,6 +124,7 @@ impl World {
             nodes: BTreeMap::new(),
             changes: Arc::default(),
             faults: BTreeMap::new(),
+            amid: BTreeMap::new(),
             plan,
             common,
             history: SharedHistory::default(),
@@ -186,7 +189,8 @@ impl World {
         while !ready.is_empty() {
             ready.shuffle(&mut self.rng);
             for id in ready {
-                self.nodes.get_mut(&id).into_iter().for_each(Node::run);
+                let amid = self.nodes.get_mut(&id).and_then(Node::run);
+                amid.into_iter().for_each(|what| *self.amid.entry(what).or_default() += 1);
             }
             ready = self.network.take_woken().into_iter().collect();
         }
@@ -207,7 +211,13 @@ impl World {
         for change in changes {
             note!("{change:?}");
             match change {
-                Change::Joined(id) => self.start_new(id),
+                Change::Joined(id) => {
+                    self.start_new(id);
+                    // What it lacks is mostly a snapshot by now.
+                    if self.rng.random_bool(0.5) && !self.is_mended {
+                        self.doom(id);
+                    }
+                }
                 Change::Removed(id) => self.stop(id),
             }
         }
@@ -276,10 +286,7 @@ impl World {
         note!("everything is mended");
         self.network.heal();
         self.network.set_latency(Latency { usual_us: 500, rare_us: 1_000 });
-        for node in self.nodes.values_mut() {
-            node.is_paused = false;
-            node.slow_disk(0);
-        }
+        self.nodes.values_mut().for_each(Node::mend);
         self.is_mended = true;
         self.history.lock().close();
     }
@@ -321,11 +328,12 @@ impl World {
         let laws = self.laws.lock();
         format!(
             "hash {hash:016x} events {events} ms {} entries {} elections {} installs {} \
-             writes {done} refused {refused} unknown {unknown} reads {reads} faults {:?}",
+             writes {done} refused {refused} unknown {unknown} reads {reads} amid {:?} faults {:?}",
             journal::elapsed_ms(),
             laws.entries(),
             laws.elections(),
             self.common.installs.load(Ordering::Relaxed),
+            self.amid,
             self.faults
         )
     }
