@@ -148,6 +148,7 @@ impl Node {
     pub fn start(&mut self) {
         self.lives += 1;
         note!("node {} starts, life {}", self.id, self.lives);
+        std::fs::create_dir_all(self.home()).expect("a directory");
         self.disk.draw_from(Power { is_on: power::is_on, cut: power::cut });
         let machine = Machine::new();
         let parts = Arc::<Mutex<Option<Arc<Parts>>>>::default();
