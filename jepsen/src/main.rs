@@ -155,7 +155,7 @@ struct Tabulate {
 enum Which {
     /// Six minutes, with the self-test
     Smoke,
-    /// Forty minutes, with runs of etcd, which keeps its promise, and Sentinel, which does not
+    /// Fifty minutes, with runs of etcd, which keeps its promise, and Sentinel, which does not
     Full,
 }
 
