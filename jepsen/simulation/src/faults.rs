@@ -56,12 +56,13 @@ impl World {
     pub fn doom(&mut self, id: NodeId) {
         // Where counting begins. Of an install there are some 150 changes; what matters most are
         // those about the name of the store in use.
-        const SPANS: [(&str, u64); 5] = [
+        const SPANS: [(&str, u64); 6] = [
             ("", 60),
             ("/building", 40),
             ("/incoming", 60),
             ("/installing", 150),
-            ("shard/CURRENT", 6),
+            ("shard/CURRENT", 5),
+            ("shard/CURRENT", 5),
         ];
         let (begins, most) = *SPANS.choose(&mut self.rng).expect("some");
         let supply = Supply::of(self.rng.random_range(0..=most), begins);

@@ -147,6 +147,8 @@ impl World {
         let first = &self.nodes[&1];
         let consensus = first.parts().expect("it has started").consensus.clone();
         first.spawn(async move { consensus.initialize(members).await.expect("is founded") });
+        // What is lost before that was never a cluster.
+        self.until(Duration::from_secs(10), "to be founded", |world| world.leader().is_some());
     }
 
     /// Starts a node that never was.
