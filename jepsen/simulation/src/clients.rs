@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto::log::v1::{Item, Request};
+use proto::log::v1::{Item, Request, Watch};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use resp::Reply;
-use storage::View;
+use storage::{Store, View};
 use tokio::time::sleep;
 
 use crate::history::{Deed, History, SharedHistory};
@@ -19,6 +19,8 @@ use crate::power;
 
 /// Lists, in pairs that transactions append to.
 pub const LISTS: [&str; 4] = ["a", "b", "c", "d"];
+/// Those of the lists that are extended from what was read, too. Few, so that clients meet there.
+const GUARDED: [&str; 1] = ["a"];
 /// Counters.
 pub const COUNTERS: [&str; 2] = ["m", "n"];
 /// Registers.
@@ -54,7 +56,10 @@ impl Client {
     async fn write(&mut self) {
         let deed = self.deed();
         let id = self.history.lock().begin(self.parts.node, deed.clone());
-        let answer = match self.parts.router.submit(&[item(&deed, id)]) {
+        let Some(item) = self.item(&deed, id).await else {
+            return self.history.lock().refused(id);
+        };
+        let answer = match self.parts.router.submit(&[item]) {
             Ok(answer) => answer.await.map(|mut replies| replies.remove(0)),
             Err(busy) => Ok(Reply::Error(busy)),
         };
@@ -72,8 +77,9 @@ impl Client {
 
     fn deed(&mut self) -> Deed {
         let any = |rng: &mut StdRng, keys: &[&str]| (*keys.choose(rng).expect("some")).to_owned();
-        match self.rng.random_range(0..8) {
+        match self.rng.random_range(0..10) {
             0..=2 => Deed::Append(vec![any(&mut self.rng, &LISTS)]),
+            8..=9 => Deed::Extend(any(&mut self.rng, &GUARDED)),
             3..=4 => {
                 let pair = self.rng.random_range(0..LISTS.len() / 2);
                 Deed::Append(
@@ -85,10 +91,42 @@ impl Client {
         }
     }
 
+    /// What is asked of the log; nothing if what has to be read before cannot be.
+    async fn item(&mut self, deed: &Deed, id: u64) -> Option<Item> {
+        let (element, number) = (History::element(id), id.to_string());
+        Some(match deed {
+            Deed::Append(keys) => {
+                let each = keys.iter().map(|key| request(&["APPEND", key, &element]));
+                Item { transaction: keys.len() > 1, ..transaction(vec![], each.collect()) }
+            }
+            Deed::Extend(key) => self.extension(key, &element).await?,
+            Deed::Count(key) => single(request(&["INCR", key])),
+            Deed::Set(key) => single(request(&["SET", key, &number])),
+        })
+    }
+
+    /// WATCH, GET, and what is between MULTI and EXEC.
+    async fn extension(&mut self, key: &str, element: &str) -> Option<Item> {
+        let version = self.state().await?.view(0, 0).version(key.as_bytes()).expect("a version");
+        sleep(Duration::from_millis(self.rng.random_range(0..=5))).await;
+        let value = get(&self.state().await?.view(0, 0), key).unwrap_or_default() + element;
+        let watch = Watch { db: 0, key: Bytes::copy_from_slice(key.as_bytes()), version };
+        Some(transaction(
+            vec![watch],
+            vec![request(&["SET", key, &value]), request(&["STRLEN", key])],
+        ))
+    }
+
+    /// The state of this node once it holds whatever was acknowledged before now.
+    async fn state(&self) -> Option<Arc<Store>> {
+        let is_there = self.parts.consensus.read_index().await.is_ok() && power::is_on();
+        is_there.then(|| self.parts.current.load_full())
+    }
+
     /// A linearizable read of everything, in one state.
     async fn read(&mut self) {
         let begun = note!("client of {} reads", self.parts.node);
-        if self.parts.consensus.read_index().await.is_ok() && power::is_on() {
+        if self.state().await.is_some() {
             self.look(begun);
         }
     }
@@ -122,25 +160,23 @@ impl Client {
     }
 }
 
-fn item(deed: &Deed, id: u64) -> Item {
-    let request = |words: &[&str]| Request {
-        args: words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect(),
-    };
-    let element = History::element(id);
-    let requests = match deed {
-        Deed::Append(keys) => {
-            keys.iter().map(|key| request(&["APPEND", key, &element])).collect::<Vec<_>>()
-        }
-        Deed::Count(key) => vec![request(&["INCR", key])],
-        Deed::Set(key) => vec![request(&["SET", key, &id.to_string()])],
-    };
-    Item { db: 0, transaction: requests.len() > 1, watches: vec![], requests }
+fn request(words: &[&str]) -> Request {
+    Request { args: words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect() }
+}
+
+fn single(request: Request) -> Item {
+    Item { requests: vec![request], ..Item::default() }
+}
+
+fn transaction(watches: Vec<Watch>, requests: Vec<Request>) -> Item {
+    Item { db: 0, transaction: true, watches, requests }
 }
 
 /// The numbers in an answer, or the error it is.
 fn numbers(reply: Reply) -> Result<Vec<u64>, String> {
     match reply {
         Reply::Error(error) => Err(error.to_string()),
+        Reply::NullArray => Err("what was watched has changed".into()),
         Reply::Integer(number) => Ok(vec![number as u64]),
         Reply::Array(replies) => {
             replies.into_iter().map(numbers).collect::<Result<Vec<_>, _>>().map(|all| all.concat())

@@ -3,7 +3,9 @@
 //! Every write leaves a mark of its own, so direct laws are enough. Lists are strings that grow by
 //! elements of the same width, which makes the answer to an APPEND a place.
 //! * Reads of a list are prefixes of one history; an element is in it once.
-//! * What was acknowledged before a read began is in it, and so is what an earlier read saw.
+//! * What was acknowledged before a read began is in it, and so is what an earlier read saw. This
+//!   holds for guarded writes (WATCH) as well, which set a list to what they read and their own
+//!   element: of two that read the same, at most one succeeds, or the other's element is lost.
 //! * What was refused for certain is never seen.
 //! * Both lists of a transaction hold its element, or none does.
 //! * A counter gives a number once, and larger ones later.
@@ -27,10 +29,24 @@ const WIDTH: usize = 6;
 pub enum Deed {
     /// Its element at the end of lists, in one transaction.
     Append(Vec<String>),
+    /// Its element at the end of a list that was read before, which is set as a whole unless it
+    /// was changed meanwhile.
+    Extend(String),
     /// One more.
     Count(String),
     /// Its number as the value.
     Set(String),
+}
+
+impl Deed {
+    /// Where its element is to be.
+    fn lists(&self) -> &[String] {
+        match self {
+            Self::Append(keys) => keys,
+            Self::Extend(key) => std::slice::from_ref(key),
+            _ => &[],
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +134,8 @@ impl History {
         let Write { deed, begun, .. } = &self.writes[&id];
         let begun = *begun;
         match deed.clone() {
-            Deed::Append(keys) => {
+            Deed::Append(_) | Deed::Extend(_) => {
+                let keys = deed.lists().to_vec();
                 assert_eq!(keys.len(), answers.len(), "{id} has an answer for each key");
                 for (key, length) in keys.into_iter().zip(answers) {
                     self.appended(id, &key, *length, begun, ended);
@@ -182,12 +199,12 @@ impl History {
         for id in ids {
             let write = self.writes.get(id).unwrap_or_else(|| panic!("{id} was never written"));
             assert!(write.end != End::Refused, "{id} was refused, yet it is in {key}");
-            let meant = matches!(&write.deed, Deed::Append(keys) if keys.contains(&key.to_owned()));
+            let meant = write.deed.lists().iter().any(|list| list == key);
             assert!(meant, "{id} is in {key}, where it does not belong");
         }
         for (id, write) in &self.writes {
             let due = write.end == End::Done && write.ended < begun;
-            let here = matches!(&write.deed, Deed::Append(keys) if keys.contains(&key.to_owned()));
+            let here = write.deed.lists().iter().any(|list| list == key);
             assert!(!(due && here) || held.contains(id), "{id} was acknowledged, {key} lacks it");
         }
     }
@@ -197,7 +214,7 @@ impl History {
             lists.iter().map(|(key, value)| (key, parse(key, value))).collect();
         for (key, ids) in &all {
             for id in ids {
-                let Deed::Append(keys) = &self.writes[id].deed else { continue };
+                let keys = self.writes[id].deed.lists();
                 let lacks =
                     all.iter().find(|(other, ids)| keys.contains(other) && !ids.contains(id));
                 assert!(lacks.is_none(), "{id} is in {key} but not in {lacks:?}");
