@@ -17,7 +17,7 @@ use super::replica::brief;
 use super::requests::{DATABASES, keys};
 use super::sessions::Sessions;
 use super::words::{
-    REFUSED, STRING_BYTES_MAX, bit_offset, database, integer, positive, shown, span,
+    REFUSED, STRING_BYTES_MAX, bit_offset, database, integer, positive, shown, span, unit,
 };
 use crate::keyspace::{BatchOutcome, Outcome, encode_replies};
 
@@ -467,7 +467,7 @@ impl Data {
     fn get_and_expire(&mut self, key: &Bytes, options: &[Bytes]) -> Answer {
         let expiration = match options {
             _ if options.iter().all(|option| option == "PERSIST") => None,
-            [word, time] => Some((word, time)),
+            [word, time] if unit(word).is_some() => Some((word, time)),
             _ => return Err(REFUSED),
         };
         let Some(value) = self.get(key).cloned() else { return Ok(Reply::Null) };

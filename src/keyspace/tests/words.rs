@@ -26,12 +26,17 @@ pub fn positive(number: i64) -> Result<i64, &'static str> {
 
 /// The milliseconds in `EX 10` or its like.
 pub fn span(word: &[u8], time: &Bytes) -> Result<i64, &'static str> {
-    let unit = match word {
-        b"EX" | b"EXAT" => 1000,
-        b"PX" | b"PXAT" => 1,
-        _ => return Err(REFUSED),
-    };
+    let unit = unit(word).ok_or(REFUSED)?;
     integer(time)?.checked_mul(unit).ok_or(REFUSED)
+}
+
+/// Milliseconds in one of what a time with this word before it counts, if it is such a word.
+pub fn unit(word: &[u8]) -> Option<i64> {
+    match word {
+        b"EX" | b"EXAT" => Some(1000),
+        b"PX" | b"PXAT" => Some(1),
+        _ => None,
+    }
 }
 
 pub fn bit_offset(text: &Bytes) -> Result<usize, &'static str> {
