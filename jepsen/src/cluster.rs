@@ -217,7 +217,7 @@ impl Cluster {
     /// The first founds; the others of Talus join it when it is there.
     fn found(&self) -> Result<(), Problem> {
         let deadline = Instant::now() + START_MAX;
-        if matches!(self.shared.options.target, Target::Talus(_)) {
+        if self.is_talus() {
             self.launch(1)?;
             self.wait_ready(&[1], deadline)?;
         }

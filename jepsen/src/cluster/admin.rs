@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::http::{self, Request};
-use super::{Cluster, Problem, Target};
+use super::{Cluster, Problem};
 
 /// Longer than most changes take, and shorter than a fault lasts.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -51,7 +51,7 @@ impl Cluster {
         request: &Request,
         limit: Duration,
     ) -> Result<Value, Problem> {
-        if !matches!(self.options().target, Target::Talus(_)) {
+        if !self.is_talus() {
             return Err(Problem::new("unsupported", "only Talus has such requests"));
         }
         let at = self.http(node);

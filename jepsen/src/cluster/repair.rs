@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::network::Conditions;
 use super::sampler::Sampler;
-use super::{Cluster, Problem, Target, http};
+use super::{Cluster, Problem, http};
 
 /// How long the readmission of all who have to begin anew may take.
 const HEAL_MAX: Duration = Duration::from_secs(30);
@@ -87,7 +87,7 @@ impl Cluster {
         for node in &all {
             self.revive(*node, &mut starts[*node as usize])?;
         }
-        if matches!(self.options().target, Target::Talus(_)) {
+        if self.is_talus() {
             self.settle_members(&all)?;
         }
         let agent = http::agent(Duration::from_secs(1));
@@ -149,6 +149,6 @@ impl Cluster {
 
     /// Whether it is a cluster of Talus.
     pub fn is_talus(&self) -> bool {
-        matches!(self.options().target, Target::Talus(_))
+        self.options().target.is_talus()
     }
 }

@@ -47,6 +47,11 @@ fn find_in(beside: Option<&Path>, path: &OsStr) -> Result<PathBuf, String> {
 }
 
 impl Target {
+    /// Whether it is ours.
+    pub fn is_talus(&self) -> bool {
+        matches!(self, Self::Talus(_))
+    }
+
     /// Which program it is; it may be another tomorrow.
     pub fn identity(&self) -> Identity {
         let Some(program) = self.program() else { return Identity::default() };

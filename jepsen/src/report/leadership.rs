@@ -68,8 +68,8 @@ pub fn by_node(stretches: &[Stretch], nodes: u32) -> BTreeMap<u32, Vec<&Stretch>
     of
 }
 
-/// Those who led, one after another: each in a newer term than the one before, or, which must not
-/// be, another node in the same term.
+/// Those who led, one after another: each in a newer term than the one before, or another node
+/// in the same term, which the leader ids of openraft allow.
 pub fn leaders(stretches: &[Stretch]) -> Vec<Leader> {
     let leading = stretches.iter().map(|it| it.said).filter(|said| said.role == Role::Leader);
     let mut leading: Vec<Sample> = leading.collect();

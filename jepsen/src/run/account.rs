@@ -1,7 +1,7 @@
 //! What is told of several runs: as each ends, and of all of them at the end.
 
 use super::command;
-use super::suite::{Line, blame, named, word};
+use super::suite::{Line, blame, titled, word};
 use crate::check::Verdict;
 use crate::cluster::server::Identity;
 use crate::report::table;
@@ -47,7 +47,7 @@ fn first_failure(lines: &[Line]) -> String {
         Err(failure) => failure.to_string(),
     };
     let why = why.replace('\n', "\n  ");
-    let run = format!("{} × {}, seed {}", config.workload.name, named(config), config.seed);
+    let run = titled(config);
     let (verdict, dir) = (word(line.verdict()), config.dir.display());
     format!("first {verdict}: {run}\n  {why}\n  repeat: {}\n  in {dir}\n", command::of(config))
 }

@@ -170,7 +170,7 @@ impl Config {
 
     /// Whether it is ours.
     pub fn is_talus(&self) -> bool {
-        matches!(self.target, Target::Talus(_))
+        self.target.is_talus()
     }
 
     /// Clients at a time.

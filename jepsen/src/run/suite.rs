@@ -188,8 +188,13 @@ impl Line {
     }
 }
 
+/// A run for people.
+pub(super) fn titled(config: &Config) -> String {
+    format!("{} × {}, seed {}", config.workload.name, named(config), config.seed)
+}
+
 /// The faults for people.
-pub(super) fn named(config: &Config) -> String {
+fn named(config: &Config) -> String {
     match (config.nemeses.is_empty(), config.liveness) {
         (true, _) => "none".to_owned(),
         (false, true) => format!("{} (majority whole)", config.nemeses.join(", ")),
@@ -250,12 +255,7 @@ pub fn play_while(
         if stop.load(Ordering::SeqCst) || !go_on(&lines) {
             break;
         }
-        tell::aside(format_args!(
-            "{} × {}, seed {} …",
-            config.workload.name,
-            named(&config),
-            config.seed
-        ));
+        tell::aside(format_args!("{} …", titled(&config)));
         let result = survive(|| run(&config, stop));
         let line = Line { config, result };
         announce(&line);
